@@ -5,6 +5,8 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
+
 /** A timer that can be taken back. Cancelling twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void;
@@ -18,6 +20,8 @@ export interface Clock {
   monotonic(): number;
   /** Calls `callback` once after `ms`. */
   timer(ms: number, callback: () => void): Timer;
+  /** Calls `callback` once, as soon as what is under way in this turn of the event loop is through. */
+  soon(callback: () => void): void;
 }
 
 /** The longest delay that the platform's timers take; longer ones would fire at once. */
@@ -31,6 +35,7 @@ export const systemClock: Clock = {
     const handle = setTimeout(callback, Math.min(Math.max(ms, 0), TIMER_MS_MAX));
     return { cancel: () => clearTimeout(handle) };
   },
+  soon: (callback) => void setImmediate(callback),
 };
 
 /** Resolves after `ms`, or as soon as `signal` aborts; it never rejects, so the caller looks at the signal. */

@@ -35,9 +35,12 @@ export type ErrorCode =
   | "TASK_TIMED_OUT"
   | "TASK_POISONED"
   | "EXECUTOR_LOST"
+  | "LEASE_LOST"
+  | "WORKER_STOPPING"
   | "RESULT_GET_TIMED_OUT"
   | "RESULT_GET_PREVENTED"
   | "DISCARD_TASK"
+  | "UNKNOWN_TASK"
   | "INVALID_SCHEDULE"
   | "UNSUPPORTED";
 
@@ -78,7 +81,10 @@ export class InvalidArgument extends TaskkitError {
 /** Data or a result that cannot be encoded, decoded, or does not fit its schema. `INVALID_DATA` or `DATA_TOO_LARGE` */
 export class InvalidData extends TaskkitError {
   /** Builds the error from its message. */
-  constructor(message: string, options?: ErrorOptions & { code?: "INVALID_DATA" | "DATA_TOO_LARGE" }) {
+  constructor(
+    message: string,
+    options?: ErrorOptions & { code?: "INVALID_DATA" | "DATA_TOO_LARGE" },
+  ) {
     super(options?.code ?? "INVALID_DATA", message, options);
   }
 }
@@ -149,7 +155,11 @@ export class OutcomeUnknown extends TaskkitError {
 
   /** Builds the error from what was tried and the ids it was about. */
   constructor(act: string, ids: readonly string[], options?: ErrorOptions) {
-    super("OUTCOME_UNKNOWN", `Cannot say whether it was possible to ${act}: the database did not answer in time`, options);
+    super(
+      "OUTCOME_UNKNOWN",
+      `Cannot say whether it was possible to ${act}: the database did not answer in time`,
+      options,
+    );
     this.ids = ids;
   }
 }
@@ -161,7 +171,10 @@ export class TaskNotFound extends TaskkitError {
 
   /** Builds the error for an id. */
   constructor(id: string) {
-    super("TASK_NOT_FOUND", `Cannot find task "${id}": it was never initiated, or its ttl has passed`);
+    super(
+      "TASK_NOT_FOUND",
+      `Cannot find task "${id}": it was never initiated, or its ttl has passed`,
+    );
     this.id = id;
   }
 }
@@ -212,7 +225,10 @@ export class TaskCancelled extends TaskkitError {
 export class TaskTimedOut extends TaskkitError {
   /** Builds the error from the task's id and its timeout. */
   constructor(id: string, timeoutMs: number) {
-    super("TASK_TIMED_OUT", `Attempt of task "${id}" took longer than its timeout of ${timeoutMs} ms`);
+    super(
+      "TASK_TIMED_OUT",
+      `Attempt of task "${id}" took longer than its timeout of ${timeoutMs} ms`,
+    );
   }
 }
 
@@ -224,11 +240,33 @@ export class ExecutorLost extends TaskkitError {
   }
 }
 
+/** The worker could not renew its lease, or was declared dead; somebody else may run the task now. A reason of `context.signal`. `LEASE_LOST` */
+export class LeaseLost extends TaskkitError {
+  /** Builds the error from why the lease was lost. */
+  constructor(why: string) {
+    super("LEASE_LOST", `The lease of this attempt was lost: ${why}`);
+  }
+}
+
+/** The worker stops and its grace is over; the attempt is given back and does not count. A reason of `context.signal`. `WORKER_STOPPING` */
+export class WorkerStopping extends TaskkitError {
+  /** Builds the error. */
+  constructor() {
+    super(
+      "WORKER_STOPPING",
+      "The worker stops and its grace is over: the attempt is given back and does not count",
+    );
+  }
+}
+
 /** The workers that ran the task died three times in a row. The error that is stored. `TASK_POISONED` */
 export class TaskPoisoned extends TaskkitError {
   /** Builds the error from the number of workers that were lost. */
   constructor(id: string, lost: number) {
-    super("TASK_POISONED", `Task "${id}" was given up: ${lost} workers in a row died while they ran it`);
+    super(
+      "TASK_POISONED",
+      `Task "${id}" was given up: ${lost} workers in a row died while they ran it`,
+    );
   }
 }
 
@@ -239,7 +277,10 @@ export class ResultGetTimedOut extends TaskkitError {
 
   /** Builds the error from the task's id and the timeout. */
   constructor(id: string, timeoutMs: number) {
-    super("RESULT_GET_TIMED_OUT", `Cannot get the result of task "${id}": it had not ended after ${timeoutMs} ms`);
+    super(
+      "RESULT_GET_TIMED_OUT",
+      `Cannot get the result of task "${id}": it had not ended after ${timeoutMs} ms`,
+    );
     this.id = id;
   }
 }
@@ -275,5 +316,16 @@ export class DiscardTask extends TaskkitError {
   /** Builds the reason for the discard. */
   constructor(message = "discarded by its handler", options?: ErrorOptions) {
     super("DISCARD_TASK", message, options);
+  }
+}
+
+/**
+ * The running code does not know this task or cannot read its data, as happens while versions of the code overlap.
+ * The task is put back for a while, without using an attempt, for a worker that knows it. `UNKNOWN_TASK`
+ */
+export class UnknownTask extends TaskkitError {
+  /** Builds the error from its message. */
+  constructor(message: string, options?: ErrorOptions) {
+    super("UNKNOWN_TASK", message, options);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { assert } from "@std/assert";
-import { DAY, SECOND } from "@std/datetime/constants";
+import { DAY, MINUTE, SECOND } from "@std/datetime/constants";
 
 // ── Deno KV (measured; the same on every engine but for the checks) ──
 export const KV_VALUE_BYTES_MAX = 65_536;
@@ -23,17 +23,24 @@ export const KV_LIST_BATCH_MAX = 1_000;
 export const NAME_BYTES_MAX = 200;
 export const DATA_BYTES_MAX = 1_048_576;
 export const DATA_NODES_MAX = 200_000;
-/** Record and inline data; larger data goes to chunks. */
-export const RECORD_INLINE_BYTES_MAX = 48_000;
+/**
+ * Data or a result up to this size lies in the record; larger ones go to chunks of their own. Small, because a claim
+ * rewrites the record and a due entry copies it: a claim then never reads or writes what it does not need.
+ */
+export const INLINE_BYTES_MAX = 4_096;
 export const CHUNK_BYTES = 60_000;
-/** Records up to this size are copied into their due entry, so that a claim need not read them. */
-export const DUE_COPY_BYTES_MAX = 4_096;
+/** How long chunks whose task was never committed are kept. */
+export const ORPHAN_MS = 3_600 * SECOND;
+/** The shortest time a finished record stays in the database, whatever its ttl, so that a late copy of an old write meets it. */
+export const TOMBSTONE_MS_MIN = 120 * SECOND;
 export const TTL_MS_DEFAULT = 7 * DAY;
 export const PRIORITY_MAX = 9;
 export const PRIORITY_DEFAULT = 5;
 export const RETRIES_DEFAULT = 10;
 export const ATTEMPTS_MAX = 1_000_000;
 export const LOST_LEASES_MAX = 3;
+/** How long a task that the running code does not know is left to others. */
+export const PARK_MS = 30 * SECOND;
 
 // ── Stored errors ──
 export const ERROR_NAME_CHARS_MAX = 200;
@@ -50,16 +57,68 @@ export const SWEEP_MS_DEFAULT = 5 * SECOND;
 export const POLL_MS_DEFAULT = 5 * SECOND;
 export const GRACE_MS_DEFAULT = 30 * SECOND;
 export const COMMIT_DEADLINE_MS = 30 * SECOND;
+export const READ_DEADLINE_MS = 30 * SECOND;
+export const LOCKED_PAUSE_FIRST_MS = 2;
+export const LOCKED_PAUSE_MS_MAX = 50;
+/** Pause before an operation whose outcome is doubtful is looked at again; doubles up to the maximum. */
+export const DOUBT_PAUSE_FIRST_MS = 20;
+export const DOUBT_PAUSE_MS_MAX = 2 * SECOND;
+export const SWEEP_PAGE_MAX = 100;
+/** With the pauses above, about 15 s of looking again before an outcome is reported as unknown. */
+export const DOUBT_TRIES_MAX = 14;
+/** A watch is opened anew after this long, since it may have died without a word. */
+export const WATCH_RENEW_MS = 60 * SECOND;
+export const WATCH_PAUSE_MS = 1 * SECOND;
+
+/** How long a handler may go on after its signal was aborted, before its attempt is settled without it. */
+export const ABORT_GRACE_MS = 1 * SECOND;
+export const PROGRESS_PAUSE_MS = 1 * SECOND;
+export const PROGRESS_KEPT_MS = DAY;
+export const CHUNK_SWEEP_MS = 60 * SECOND;
+/** How long a worker keeps to its own window of the due list after it lost a race. */
+export const CONTENDED_MS = 1 * SECOND;
+/** Work, in milliseconds of the handlers' own recent time, that a worker claims ahead of its free slots. */
+export const AHEAD_MS = 20;
+/** Pause of a service whose database does not answer; doubles up to the maximum. */
+export const SERVICE_PAUSE_FIRST_MS = 100;
+export const SERVICE_PAUSE_MS_MAX = 2 * SECOND;
 
 // ── Workers ──
+export const AHEAD_TASKS_MAX = 100;
+export const SETTLES_REMOTE_MAX = 8;
 export const CONCURRENCY_MAX = 1_000;
 export const GROUPS_MAX = 100;
 /** Tasks one claim takes at most: the window of a due listing. */
 export const CLAIM_BATCH_MAX = 100;
-export const SETTLE_BATCH_MAX = 400;
+export const SETTLE_BATCH_MAX = 200;
 export const LIST_PAGE_MAX = 1_000;
 
-assert(RECORD_INLINE_BYTES_MAX + 8_192 < KV_VALUE_BYTES_MAX, "a record with inline data fits a value");
+// ── Schedules ──
+/** Points that one plan fires or one listing returns; the rest comes with the next. */
+export const SCHEDULE_POINTS_MAX = 1_000;
+/** A point this old still counts as on time: longer than a slow commit or a restart, shorter than an outage. */
+export const SCHEDULE_ON_TIME_MS = MINUTE;
+/** Points closer together than their promised lateness would mean nothing. */
+export const SCHEDULE_INTERVAL_MS_MIN = 100;
+export const CRON_PATTERN_CHARS_MAX = 1_000;
+/** The calendar repeats after this many years, weekdays included: what matches no day in them never will. */
+export const CALENDAR_YEARS = 400;
+/** Names of time zones whose clocks are remembered; there are some 600. */
+export const ZONES_MAX = 1_000;
+/** Stretches of 400 days that are remembered a zone. */
+export const ZONE_SPANS_MAX = 64;
+
+assert(
+  2 * INLINE_BYTES_MAX + 4 * (ERROR_MESSAGE_CHARS_MAX + ERROR_STACK_CHARS_MAX) +
+      8 * NAME_BYTES_MAX <
+    KV_VALUE_BYTES_MAX,
+  "a record with inline data, result and error fits a value",
+);
 assert(CHUNK_BYTES < KV_VALUE_BYTES_MAX, "a chunk fits a value");
 assert(BEAT_MS_DEFAULT * 3 <= LEASE_MS_DEFAULT, "two beats may be late before a lease is lost");
-assert(LEASE_MS_DEFAULT + BEAT_MS_DEFAULT + SWEEP_MS_DEFAULT * 2 <= 30 * SECOND, "a rescue is done within 30 s");
+assert(
+  LEASE_MS_DEFAULT + BEAT_MS_DEFAULT + SWEEP_MS_DEFAULT * 2 <= 30 * SECOND,
+  "a rescue is done within 30 s",
+);
+assert(SCHEDULE_ON_TIME_MS > COMMIT_DEADLINE_MS, "a point whose commit was slow is still on time");
+assert(SETTLE_BATCH_MAX * 4 + 100 < KV_COMMIT_MUTATIONS_MAX, "a settle fits a commit");

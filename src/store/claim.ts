@@ -1,0 +1,198 @@
+/**
+ * Transaction: claim the oldest due tasks of a group for one worker.
+ *
+ * ```text
+ * reads    the due index of the group, from its head, up to now
+ * checks   each record is still at the version that its due entry carries
+ * sets     each record running, under the new lease, attempt + 1; the lease
+ * deletes  each due entry
+ * doubtful read the lease: there → ours; not there → once more with those that did not change
+ * ```
+ *
+ * The due entry was written in the same commit as the record's version that it copies, so both carry one versionstamp: a
+ * claim is one listing and one commit, and nothing that is not due is read but the entry that says when to look again.
+ *
+ * Several claimers would all go for the same head. One that lost a race therefore takes its own window of the list, the
+ * r-th of n, for a while; a window never lies beyond what is due, so that nothing starves.
+ *
+ * @module
+ */
+
+import { UnreadableRecord } from "../core/errors.ts";
+import { CLAIM_BATCH_MAX, KV_COMMIT_BYTES_MAX, LIST_PAGE_MAX } from "../core/limits.ts";
+import type { TaskRecord } from "../core/task.ts";
+import { transition } from "../core/transition.ts";
+import { commit, noChanges } from "./commit.ts";
+import type { DueKey } from "./keyspace.ts";
+import type { Entry } from "./port.ts";
+import { decodeTask } from "./record_codec.ts";
+import { addTask, decodeLease, encodeLease, sizeOf } from "./records.ts";
+import { setAside } from "./set_aside.ts";
+import { readMany, readOne, readPage, type Store } from "./store.ts";
+
+/** A lease as its worker holds it. Only the settles of one worker change it, one after another. */
+export interface HeldLease {
+  readonly worker: string;
+  readonly id: string;
+  /** The version of the lease's key: what a settle checks. */
+  version: string;
+  /** The tasks that still run under it. */
+  readonly tasks: Map<string, TaskRecord>;
+  /** Those of them that somebody asked to cancel. */
+  readonly cancelled: Set<string>;
+}
+
+/** What to claim. */
+export interface ClaimOptions {
+  readonly worker: string;
+  readonly group: string;
+  /** At most so many tasks. */
+  readonly max: number;
+  /** Which window of the due list: the `rank`-th of `of` claimers. */
+  readonly window: { readonly rank: number; readonly of: number };
+}
+
+/** What a claim got. */
+export interface Claimed {
+  readonly leases: readonly HeldLease[];
+  /** Whether another claimer was first for some of them. */
+  readonly contended: boolean;
+  /** Whether more tasks are due. */
+  readonly more: boolean;
+  /** When the next task that is not due yet will be, or null. */
+  readonly nextDueMs: number | null;
+}
+
+interface DueTask {
+  readonly key: DueKey;
+  readonly record: TaskRecord;
+  readonly version: string;
+}
+
+/** Claims tasks. What the worker may run is what this returns, and nothing else. */
+export async function claim(store: Store, options: ClaimOptions): Promise<Claimed> {
+  const { rank, of } = options.window;
+  const max = Math.min(options.max, CLAIM_BATCH_MAX);
+  const nowMs = store.clock.now();
+  const { due, nextDueMs, more } = await listDue(
+    store,
+    options.group,
+    nowMs,
+    Math.min(max * of, LIST_PAGE_MAX),
+  );
+  const start = Math.min(max * rank, Math.floor(due.length * rank / of));
+  const wanted = due.slice(start, start + max);
+
+  const batches: DueTask[][] = [];
+  for (let i = 0; i < wanted.length; i += store.checksMax) {
+    batches.push(wanted.slice(i, i + store.checksMax));
+  }
+  const taken = await Promise.all(batches.map((batch) => take(store, options.worker, batch)));
+  const leases = taken.flatMap((lease) => lease ?? []);
+  const count = leases.reduce((sum, lease) => sum + lease.tasks.size, 0);
+  return { leases, contended: count < wanted.length, more: more || count < due.length, nextDueMs };
+}
+
+/** How often a claim goes on with what others left of its batch. */
+const TAKE_TRIES_MAX = 3;
+
+async function take(
+  store: Store,
+  worker: string,
+  batch: readonly DueTask[],
+): Promise<HeldLease | null> {
+  let left = batch;
+  for (let n = 0; n < TAKE_TRIES_MAX && left.length > 0; n++) {
+    const lease = await tryTake(store, worker, left);
+    if (lease !== null) return lease;
+    const records = await readMany(store, left.map(({ record }) => store.keys.task(record.id)));
+    left = left.filter(({ version }, i) => records[i]?.versionstamp === version);
+  }
+  return null;
+}
+
+async function tryTake(
+  store: Store,
+  worker: string,
+  batch: readonly DueTask[],
+): Promise<HeldLease | null> {
+  const id = store.ids.next();
+  const nowMs = store.clock.now();
+  const tasks = new Map<string, TaskRecord>();
+  const changes = noChanges();
+  for (const { key, record, version } of batch) {
+    if (sizeOf(changes) > KV_COMMIT_BYTES_MAX / 2) break;
+    const running = transition(record, { kind: "claim", op: id, nowMs, lease: { worker, id } });
+    changes.checks.push({ key: store.keys.task(record.id), versionstamp: version });
+    changes.deletes.push(store.keys.due(record.group, key.priority, key.dueMs, key.id));
+    addTask(store, changes, running);
+    tasks.set(record.id, running);
+  }
+  const leaseKey = store.keys.lease(worker, id);
+  changes.sets.push({
+    key: leaseKey,
+    value: encodeLease({ tasks: [...tasks.keys()], cancel: [], op: id }),
+  });
+
+  const answer = await commit(store, changes);
+  const held = (version: string): HeldLease => ({
+    worker,
+    id,
+    version,
+    tasks,
+    cancelled: new Set(),
+  });
+  if (answer.kind === "committed") return held(answer.versionstamp);
+  // Nothing runs on a claim that is not proven.
+  const lease = await readOne(store, leaseKey);
+  return lease.versionstamp === null ? null : held(lease.versionstamp);
+}
+
+/** The oldest due tasks by priority, at most `want`, and when the next one is due. */
+async function listDue(
+  store: Store,
+  group: string,
+  nowMs: number,
+  want: number,
+): Promise<{ due: DueTask[]; nextDueMs: number | null; more: boolean }> {
+  const due: DueTask[] = [];
+  let nextDueMs: number | null = null;
+  let selector = store.keys.dueFrom(group, 0);
+  // Ends: every turn either leaves a priority behind or moves past a page of entries that cannot be claimed.
+  while (true) {
+    const limit = want - due.length + 1;
+    const page = await readPage(store, selector, { limit });
+    let last: DueKey | null = null;
+    let waits = false;
+    for (const entry of page) {
+      const key = store.keys.readDue(entry);
+      if (key === null) continue;
+      last = key;
+      if (key.dueMs > nowMs) {
+        nextDueMs = Math.min(nextDueMs ?? Infinity, key.dueMs);
+        waits = true;
+        break;
+      }
+      if (due.length === want) return { due, nextDueMs, more: true };
+      const task = await readDueTask(store, entry, key);
+      if (task !== null) due.push(task);
+    }
+    // The rest of this priority is not due; a later priority may be.
+    if (waits && last !== null) selector = store.keys.dueFrom(group, last.priority + 1);
+    else if (page.length < limit || last === null) return { due, nextDueMs, more: false };
+    else selector = store.keys.dueAfter(group, last);
+  }
+}
+
+/** The task of a due entry; null if it is not to be claimed: from a newer version, or not readable and set aside. */
+async function readDueTask(store: Store, entry: Entry, key: DueKey): Promise<DueTask | null> {
+  try {
+    const record = decodeTask(entry.value);
+    if (record.id === key.id && record.state === "queued" && entry.versionstamp !== null) {
+      return { key, record, version: entry.versionstamp };
+    }
+  } catch (error) {
+    if (error instanceof UnreadableRecord && error.code === "NEWER_VERSION") return null;
+  }
+  return await setAside(store, entry, key);
+}

@@ -1,0 +1,152 @@
+/**
+ * The only caller of `atomic().commit()`.
+ *
+ * Deno KV answers a commit in four ways, and only two of them can be believed:
+ *
+ * | answer | what it means here |
+ * |---|---|
+ * | ok | `committed` |
+ * | `database is locked` (embedded, another process commits) | nothing was applied: tried again after a random pause that doubles |
+ * | the changes are out of the engine's bounds, the connection is closed | nothing was applied: thrown |
+ * | `{ ok: false }`, any other error, no answer before the deadline | **doubtful**: over KV Connect the client repeats a commit whose answer was lost, so "a check failed" may mean "my own first try won" |
+ *
+ * Whoever gets `doubtful` reads back what it wrote: every operation leaves a token (`op`) in what it changes, and checks
+ * at least one key that it also changes, so that a late or repeated copy of the commit cannot apply a second time.
+ * Repeating the very same commit is therefore always safe.
+ *
+ * | operation | reads back | found | not found |
+ * |---|---|---|---|
+ * | enqueue | the first record | committed | repeated |
+ * | claim | the lease | committed | left to others; a lease that turns up later is given back by the next beat |
+ * | settle | the lease, then a record | `op` there: committed; lease at another version: repeated from there | lost: a rescue was first, the outcome is dropped |
+ * | rescue, cancel, revive, control, schedule | the record | `op` there: committed | started again from what is there now |
+ * | beat | the worker's key | `op` there: alive | declared dead: the worker fences itself |
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { type Clock, sleep } from "../core/clock.ts";
+import { KvUnavailable } from "../core/errors.ts";
+import {
+  COMMIT_DEADLINE_MS,
+  KV_COMMIT_MUTATIONS_MAX,
+  LOCKED_PAUSE_FIRST_MS,
+  LOCKED_PAUSE_MS_MAX,
+} from "../core/limits.ts";
+import type { Random } from "../core/random.ts";
+import type { Key, KvPort } from "./port.ts";
+
+/** What one atomic operation checks and changes. */
+export interface Changes {
+  readonly checks: { readonly key: Key; readonly versionstamp: string | null }[];
+  readonly sets: { readonly key: Key; readonly value: unknown; readonly expireIn?: number }[];
+  readonly deletes: Key[];
+}
+
+/** An empty set of changes to add to. */
+export function noChanges(): Changes {
+  return { checks: [], sets: [], deletes: [] };
+}
+
+/** What is known about a commit. */
+export type CommitAnswer =
+  | { readonly kind: "committed"; readonly versionstamp: string }
+  | { readonly kind: "doubtful"; readonly error: unknown };
+
+/** What commits need to know of their surroundings. */
+export interface CommitContext {
+  readonly kv: KvPort;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Commits the changes as one atomic operation.
+ *
+ * @throws {KvUnavailable} If it is certain that nothing was applied, and trying again is of no use.
+ */
+export async function commit(context: CommitContext, changes: Changes): Promise<CommitAnswer> {
+  assert(
+    changes.sets.length + changes.deletes.length <= KV_COMMIT_MUTATIONS_MAX,
+    "a commit fits the engine's bounds",
+  );
+  const { clock, random } = context;
+  const deadline = clock.monotonic() + COMMIT_DEADLINE_MS;
+  for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, LOCKED_PAUSE_MS_MAX)) {
+    const answer = await send(context, changes, deadline - clock.monotonic());
+    if (answer.kind !== "locked") return answer;
+    if (clock.monotonic() + pauseMs > deadline) {
+      throw new KvUnavailable(
+        `Cannot write to the database: it was locked by another process for ${COMMIT_DEADLINE_MS} ms`,
+        { cause: answer.error },
+      );
+    }
+    await sleep(clock, 1 + random.next() * pauseMs);
+  }
+}
+
+type Sent = CommitAnswer | { readonly kind: "locked"; readonly error: unknown };
+
+async function send(
+  { kv, clock }: CommitContext,
+  changes: Changes,
+  deadlineMs: number,
+): Promise<Sent> {
+  let atomic = kv.atomic();
+  let promise;
+  try {
+    for (const check of changes.checks) atomic = atomic.check(check);
+    for (const { key, value, expireIn } of changes.sets) {
+      atomic = atomic.set(key, value, expireIn === undefined ? undefined : { expireIn });
+    }
+    for (const key of changes.deletes) atomic = atomic.delete(key);
+    promise = atomic.commit();
+  } catch (error) {
+    throw refusal(error);
+  }
+  const late = Promise.withResolvers<Sent>();
+  const timer = clock.timer(
+    deadlineMs,
+    () =>
+      late.resolve({
+        kind: "doubtful",
+        error: new KvUnavailable("the database did not answer in time"),
+      }),
+  );
+  try {
+    return await Promise.race([promise.then(read, readError), late.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+function read(result: { ok: true; versionstamp: string } | { ok: false }): Sent {
+  return result.ok
+    ? { kind: "committed", versionstamp: result.versionstamp }
+    : { kind: "doubtful", error: new Error("a check failed") };
+}
+
+function readError(error: unknown): Sent {
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes("database is locked")) return { kind: "locked", error };
+  if (isOutOfBounds(error) || isClosed(error)) throw refusal(error);
+  return { kind: "doubtful", error };
+}
+
+/** The engine's bounds; over HTTP a `TypeError` may also be a lost connection, so the text must tell. */
+function isOutOfBounds(error: unknown): boolean {
+  return error instanceof TypeError && /too (many|large)/i.test(error.message);
+}
+
+/** The connection was closed: by the kit's owner, while something was still under way. */
+export function isClosed(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "BadResource" ||
+    /Bad resource ID|already closed|is closed|was closed/i.test(error.message);
+}
+
+function refusal(error: unknown): KvUnavailable {
+  const why = error instanceof Error ? error.message : String(error);
+  return new KvUnavailable(`Cannot write to the database: ${why}`, { cause: error });
+}

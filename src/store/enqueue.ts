@@ -1,0 +1,211 @@
+/**
+ * Transaction: initiate tasks.
+ *
+ * ```text
+ * reads    –
+ * checks   the first task's key is absent (a late or repeated copy cannot apply); each schedule's or unique key
+ * sets     record, due entry, chunks of large data, unique key; the doorbell of each group
+ * deletes  the mark of chunks that were written ahead
+ * doubtful read the first record: there → committed; not there → repeat the same commit
+ * ```
+ *
+ * Hundreds of tasks share a commit, split at the engine's bounds; each commit is atomic, the whole call is not.
+ *
+ * @module
+ */
+
+import { Conflict, OutcomeUnknown } from "../core/errors.ts";
+import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX, ORPHAN_MS } from "../core/limits.ts";
+import type { TaskRecord } from "../core/task.ts";
+import { type Changes, commit, noChanges } from "./commit.ts";
+import type { Key } from "./port.ts";
+import { isTombstone, TOMBSTONE } from "./record_codec.ts";
+import { addPayload, addTask, sizeOf, tryDecodeTask } from "./records.ts";
+import { readOne, type Store } from "./store.ts";
+import { tries } from "./tries.ts";
+
+/** A task to be written: its record still without data, and the data. */
+export interface Draft {
+  readonly record: Omit<TaskRecord, "data">;
+  readonly data: Uint8Array;
+}
+
+/** Room that a commit keeps for the doorbells and marks of its tasks. */
+const MUTATIONS_MAX = KV_COMMIT_MUTATIONS_MAX - 100;
+/** Chunks beyond this are written ahead of the commit that makes them a task. */
+const AHEAD_BYTES_MIN = KV_COMMIT_BYTES_MAX / 2;
+
+/**
+ * Writes the tasks and returns their ids in order; for a task whose unique key is held, the holder's id.
+ *
+ * @throws {OutcomeUnknown} If the database did not say in time; tasks of the same call may be written or not.
+ */
+export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<string[]> {
+  const ids: string[] = [];
+  let batch: Draft[] = [];
+  let changes = noChanges();
+  const flush = async () => {
+    if (batch.length > 0) await commitNew(store, batch, changes);
+    batch = [];
+    changes = noChanges();
+  };
+  for (const draft of drafts) {
+    if (draft.record.unique !== null) {
+      await flush();
+      ids.push(await enqueueUnique(store, draft, draft.record.unique));
+      continue;
+    }
+    const own = await toChanges(store, draft);
+    const full = changes.sets.length + own.sets.length + changes.deletes.length > MUTATIONS_MAX ||
+      sizeOf(changes) + sizeOf(own) > KV_COMMIT_BYTES_MAX;
+    if (full) await flush();
+    add(changes, own);
+    batch.push(draft);
+    ids.push(draft.record.id);
+  }
+  await flush();
+  return ids;
+}
+
+/**
+ * Writes the tasks and the user's own changes in one commit, or nothing.
+ *
+ * @returns Whether it was committed; false if one of the user's checks failed.
+ * @throws {OutcomeUnknown} If the database did not say in time.
+ */
+export async function enqueueWith(
+  store: Store,
+  drafts: readonly Draft[],
+  userChanges: Changes,
+): Promise<boolean> {
+  const changes = noChanges();
+  for (const draft of drafts) add(changes, await toChanges(store, draft));
+  add(changes, userChanges);
+  const first = drafts[0];
+  if (first === undefined) {
+    throw new Conflict("Cannot commit: there is no task in it; use the database's own atomic()");
+  }
+  const firstKey = store.keys.task(first.record.id);
+  changes.checks.push({ key: firstKey, versionstamp: null });
+  const bells = ring(store, changes, drafts);
+  const answer = await commit(store, changes);
+  if (answer.kind === "doubtful") {
+    // Before "not committed" can be said, a late copy is made impossible by a tombstone where its check looks.
+    const outcome = await resolveOrBury(store, first.record.id, firstKey);
+    if (!outcome) return false;
+  }
+  store.bells.ring(bells);
+  return true;
+}
+
+async function resolveOrBury(store: Store, id: string, key: Key): Promise<boolean> {
+  const buried = noChanges();
+  buried.checks.push({ key, versionstamp: null });
+  buried.sets.push({ key, value: TOMBSTONE, expireIn: ORPHAN_MS });
+  for await (const _ of tries(store)) {
+    const { value } = await readOne(store, key);
+    if (value !== null) return !isTombstone(value);
+    const answer = await commit(store, buried);
+    if (answer.kind === "committed") return false;
+  }
+  throw new OutcomeUnknown("initiate the tasks", [id]);
+}
+
+async function commitNew(store: Store, drafts: readonly Draft[], changes: Changes): Promise<void> {
+  const first = drafts[0];
+  if (first === undefined) return;
+  const key = store.keys.task(first.record.id);
+  changes.checks.push({ key, versionstamp: null });
+  const bells = ring(store, changes, drafts);
+  for await (const _ of tries(store)) {
+    const answer = await commit(store, changes);
+    if (answer.kind === "committed" || (await readOne(store, key)).value !== null) {
+      store.bells.ring(bells);
+      return;
+    }
+  }
+  throw new OutcomeUnknown("initiate the tasks", drafts.map((draft) => draft.record.id));
+}
+
+async function enqueueUnique(store: Store, draft: Draft, unique: string): Promise<string> {
+  const { id } = draft.record;
+  const holderKey = store.keys.unique(unique);
+  for await (const _ of tries(store)) {
+    const holder = await readOne(store, holderKey);
+    const holderId = holder.value instanceof Uint8Array
+      ? new TextDecoder().decode(holder.value)
+      : null;
+    if (holderId !== null) {
+      // A key whose holder is gone (deleted by hand, expired while damaged) must not lock for ever.
+      const record = tryDecodeTask((await readOne(store, store.keys.task(holderId))).value);
+      if (record !== null && record.unique === unique && record.endedMs === null) return holderId;
+    }
+    const changes = await toChanges(store, draft);
+    changes.checks.push({ key: holderKey, versionstamp: holder.versionstamp });
+    changes.checks.push({ key: store.keys.task(id), versionstamp: null });
+    changes.sets.push({ key: holderKey, value: new TextEncoder().encode(id) });
+    const bells = ring(store, changes, [draft]);
+    const answer = await commit(store, changes);
+    if (answer.kind === "committed" || (await readOne(store, store.keys.task(id))).value !== null) {
+      store.bells.ring(bells);
+      return id;
+    }
+  }
+  throw new OutcomeUnknown("initiate the task", [id]);
+}
+
+/** The changes that make a draft a task. Very large data is written ahead, in commits of its own. */
+async function toChanges(store: Store, draft: Draft): Promise<Changes> {
+  const changes = noChanges();
+  const { id } = draft.record;
+  const data = addPayload(store, changes, id, 0, draft.data);
+  if (sizeOf(changes) > AHEAD_BYTES_MIN) {
+    const mark = await writeAhead(store, id, changes);
+    changes.sets.length = 0;
+    changes.deletes.push(mark);
+  }
+  addTask(store, changes, { ...draft.record, data });
+  return changes;
+}
+
+/**
+ * Writes chunks before the commit that refers to them, and a mark by which the sweep finds them if that commit never
+ * comes. Returns the mark's key.
+ */
+export async function writeAhead(store: Store, id: string, chunks: Changes): Promise<Key> {
+  const mark = store.keys.sweep(store.clock.now() + ORPHAN_MS, id);
+  const sets = [{ key: mark, value: new Uint8Array(0) }, ...chunks.sets];
+  while (sets.length > 0) {
+    const part = noChanges();
+    do {
+      const next = sets.shift();
+      if (next !== undefined) part.sets.push(next);
+    } while (sets.length > 0 && sizeOf(part) < AHEAD_BYTES_MIN);
+    await commitUnconditionally(store, part, id);
+  }
+  return mark;
+}
+
+/** For changes that are the same however often they are applied, and that nothing refers to yet. */
+async function commitUnconditionally(store: Store, changes: Changes, id: string): Promise<void> {
+  for await (const _ of tries(store)) {
+    const answer = await commit(store, changes);
+    if (answer.kind === "committed") return;
+  }
+  throw new OutcomeUnknown("write the data", [id]);
+}
+
+/** Rings the doorbell of each group, in the commit and, once it is through, in this process. Returns what to ring. */
+function ring(store: Store, changes: Changes, drafts: readonly Draft[]): Key[] {
+  const groups = new Set(drafts.map((draft) => draft.record.group));
+  const keys = [...groups].map((group) => store.keys.groupBell(group));
+  const value = new TextEncoder().encode(drafts[0]?.record.op ?? "");
+  for (const key of keys) changes.sets.push({ key, value });
+  return keys;
+}
+
+function add(to: Changes, from: Changes): void {
+  to.checks.push(...from.checks);
+  to.sets.push(...from.sets);
+  to.deletes.push(...from.deletes);
+}

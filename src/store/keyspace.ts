@@ -1,0 +1,166 @@
+/**
+ * Every key of Taskkit, built and read in this file alone.
+ *
+ * | key below the prefix | value | exists while |
+ * |---|---|---|
+ * | `task, id` | the record; **the versioned key** | from initiate to ttl after the end |
+ * | `due, group, priority, dueMs, id` | a copy of the record | queued |
+ * | `lease, worker, id` | ids claimed together; **the fence** of what their worker writes | one of them runs |
+ * | `worker, id` | heartbeat | the worker lives |
+ * | `unique, key` | id of its holder | the holder has not ended |
+ * | `data, id, part, n` | one chunk of large data (part 0) or of attempt `part`'s result | as the record |
+ * | `sweep, atMs, id` | nothing: when the task's chunks may be deleted | the task has chunks and has ended, or was not committed yet |
+ * | `progress, id` | what a handler told last | a day |
+ * | `bell, "group" or "worker", name` | doorbell: a token | always |
+ * | `control` | pause and shutdown | always |
+ * | `schedule, scheduler, key` | state of one entry | the entry exists |
+ * | `aside, …key` | the bytes of a record that could not be read | until `taskkit check --repair` |
+ *
+ * The design's index of ended tasks is left out: the ttl collects them by itself, ids sort by time, and a filtered walk
+ * over `task` reads 200 k records a second, so the index would cost every settle and serve only rare questions.
+ *
+ * @module
+ */
+
+import type { Entry, Key, KeyPart, Selector } from "./port.ts";
+
+/** What a due key says. */
+export interface DueKey {
+  readonly priority: number;
+  readonly dueMs: number;
+  readonly id: string;
+}
+
+/** Builds and reads the keys below one prefix. */
+export class Keyspace {
+  readonly prefix: Key;
+
+  constructor(prefix: Key) {
+    this.prefix = prefix;
+  }
+
+  #key(...parts: KeyPart[]): Key {
+    return [...this.prefix, ...parts];
+  }
+
+  all(): Selector {
+    return { prefix: this.prefix };
+  }
+  /** Key below the prefix: what kind of entry it is, and the parts after that. */
+  parts(entry: Entry): KeyPart[] {
+    return entry.key.slice(this.prefix.length);
+  }
+  /** Whether a key lies below the prefix, or is one that it lies below. */
+  owns(key: Key): boolean {
+    const shared = Math.min(key.length, this.prefix.length);
+    return this.prefix.slice(0, shared).every((part, i) => part === key[i]);
+  }
+
+  task(id: string): Key {
+    return this.#key("task", id);
+  }
+  tasks(from?: string): Selector {
+    const prefix = this.#key("task");
+    return from === undefined ? { prefix } : { prefix, start: [...prefix, from] };
+  }
+  tasksBefore(id?: string): Selector {
+    const prefix = this.#key("task");
+    return id === undefined ? { prefix } : { prefix, end: [...prefix, id] };
+  }
+
+  due(group: string, priority: number, dueMs: number, id: string): Key {
+    return this.#key("due", group, priority, dueMs, id);
+  }
+  /** Everything queued in a group from a priority on. */
+  dueFrom(group: string, priority: number): Selector {
+    const prefix = this.#key("due", group);
+    return { prefix, start: [...prefix, priority] };
+  }
+  /** What follows a due entry in its group. */
+  dueAfter(group: string, after: DueKey): Selector {
+    const prefix = this.#key("due", group);
+    return { prefix, start: [...prefix, after.priority, after.dueMs, after.id, ""] };
+  }
+  dues(group?: string): Selector {
+    return { prefix: group === undefined ? this.#key("due") : this.#key("due", group) };
+  }
+  readDue(entry: Entry): DueKey | null {
+    const [priority, dueMs, id] = entry.key.slice(this.prefix.length + 2);
+    if (typeof priority !== "number" || typeof dueMs !== "number" || typeof id !== "string") {
+      return null;
+    }
+    return { priority, dueMs, id };
+  }
+
+  lease(worker: string, id: string): Key {
+    return this.#key("lease", worker, id);
+  }
+  leases(worker?: string): Selector {
+    return { prefix: worker === undefined ? this.#key("lease") : this.#key("lease", worker) };
+  }
+  readLease(entry: Entry): { worker: string; id: string } | null {
+    const [worker, id] = entry.key.slice(this.prefix.length + 1);
+    return typeof worker === "string" && typeof id === "string" ? { worker, id } : null;
+  }
+
+  worker(id: string): Key {
+    return this.#key("worker", id);
+  }
+  workers(): Selector {
+    return { prefix: this.#key("worker") };
+  }
+
+  unique(key: string): Key {
+    return this.#key("unique", key);
+  }
+
+  chunk(id: string, part: number, n: number): Key {
+    return this.#key("data", id, part, n);
+  }
+  chunks(id: string): Selector {
+    return { prefix: this.#key("data", id) };
+  }
+
+  sweep(atMs: number, id: string): Key {
+    return this.#key("sweep", atMs, id);
+  }
+  sweepsUntil(atMs: number): Selector {
+    const prefix = this.#key("sweep");
+    return { prefix, end: [...prefix, atMs] };
+  }
+  readSweep(entry: Entry): { atMs: number; id: string } | null {
+    const [atMs, id] = entry.key.slice(this.prefix.length + 1);
+    return typeof atMs === "number" && typeof id === "string" ? { atMs, id } : null;
+  }
+
+  progress(id: string): Key {
+    return this.#key("progress", id);
+  }
+
+  groupBell(group: string): Key {
+    return this.#key("bell", "group", group);
+  }
+  workerBell(worker: string): Key {
+    return this.#key("bell", "worker", worker);
+  }
+
+  control(): Key {
+    return this.#key("control");
+  }
+
+  schedule(scheduler: string, key: string): Key {
+    return this.#key("schedule", scheduler, key);
+  }
+  schedules(scheduler?: string): Selector {
+    return {
+      prefix: scheduler === undefined ? this.#key("schedule") : this.#key("schedule", scheduler),
+    };
+  }
+
+  aside(key: Key): Key {
+    return this.#key("aside", ...key.slice(this.prefix.length));
+  }
+  asides(): Selector {
+    return { prefix: this.#key("aside") };
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Looking without touching: one task, pages of tasks, numbers.
+ *
+ * @module
+ */
+
+import { InvalidArgument, TaskNotFound } from "../core/errors.ts";
+import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { isTerminal, type TaskRecord, type TaskState } from "../core/task.ts";
+import type { Entry } from "./port.ts";
+import { decodeJson, isCount, isText, must } from "./record_codec.ts";
+import { tryDecodeTask } from "./records.ts";
+import { readMany, readOne, readPage, type Store } from "./store.ts";
+import { listLeases } from "./beat.ts";
+
+/** Which tasks to list. */
+export interface TaskFilter {
+  readonly group?: string;
+  readonly state?: TaskState;
+  readonly name?: string;
+}
+
+/** A page of tasks; `cursor` continues, null at the end. */
+export interface TaskPage {
+  readonly records: TaskRecord[];
+  readonly cursor: string | null;
+}
+
+/** Records that one call looks at, at most; a filter that matches little ends early, with a cursor. */
+const LOOK_MAX = 20_000;
+
+/** Tasks from the newest to the oldest. Those that cannot be read or whose ttl has passed are left out. */
+export async function listTasks(
+  store: Store,
+  filter: TaskFilter,
+  options: { limit: number; cursor: string | null },
+): Promise<TaskPage> {
+  const nowMs = store.clock.now();
+  const records: TaskRecord[] = [];
+  let cursor = options.cursor;
+  for (let looked = 0; looked < LOOK_MAX;) {
+    const limit = Math.min(LIST_PAGE_MAX, 4 * (options.limit - records.length) + 50);
+    const page = await readPage(store, store.keys.tasksBefore(cursor ?? undefined), {
+      limit,
+      reverse: true,
+    });
+    for (const entry of page) {
+      cursor = idOf(store, entry);
+      const record = tryDecodeTask(entry.value);
+      if (record === null || isExpired(record, nowMs) || !matches(record, filter)) continue;
+      records.push(record);
+      if (records.length === options.limit) return { records, cursor };
+    }
+    looked += page.length;
+    if (page.length < limit) return { records, cursor: null };
+  }
+  return { records, cursor };
+}
+
+function idOf(store: Store, entry: Entry): string {
+  const [, id] = store.keys.parts(entry);
+  if (typeof id !== "string") {
+    throw new InvalidArgument("Cannot list tasks: a foreign key lies below the prefix");
+  }
+  return id;
+}
+
+function matches(record: TaskRecord, filter: TaskFilter): boolean {
+  return (filter.group === undefined || record.group === filter.group) &&
+    (filter.state === undefined || record.state === filter.state) &&
+    (filter.name === undefined || record.name === filter.name);
+}
+
+function isExpired(record: TaskRecord, nowMs: number): boolean {
+  return record.expiresMs !== null && record.expiresMs <= nowMs;
+}
+
+/** Numbers of one group. */
+export interface GroupStats {
+  queued: number;
+  /** Of the queued ones, those that are due. */
+  due: number;
+  running: number;
+  /** How long the oldest due task has been waiting, in milliseconds; null if none is due. */
+  oldestDueMs: number | null;
+  succeeded: number;
+  failed: number;
+  discarded: number;
+  cancelled: number;
+}
+
+/** Counts every task of the database, in pages: about 200,000 a second. */
+export async function countTasks(store: Store): Promise<Map<string, GroupStats>> {
+  const nowMs = store.clock.now();
+  const groups = new Map<string, GroupStats>();
+  let cursor: string | undefined;
+  while (true) {
+    const page = await readPage(store, store.keys.tasksBefore(cursor), {
+      limit: LIST_PAGE_MAX,
+      reverse: true,
+    });
+    for (const entry of page) {
+      cursor = idOf(store, entry);
+      const record = tryDecodeTask(entry.value);
+      if (record === null || isExpired(record, nowMs)) continue;
+      const stats = groups.get(record.group) ?? emptyStats();
+      groups.set(record.group, stats);
+      stats[record.state]++;
+      if (record.state !== "queued" || record.dueMs > nowMs) continue;
+      stats.due++;
+      stats.oldestDueMs = Math.max(stats.oldestDueMs ?? 0, nowMs - record.dueMs);
+    }
+    if (page.length < LIST_PAGE_MAX) return groups;
+  }
+}
+
+function emptyStats(): GroupStats {
+  return {
+    queued: 0,
+    due: 0,
+    running: 0,
+    oldestDueMs: null,
+    succeeded: 0,
+    failed: 0,
+    discarded: 0,
+    cancelled: 0,
+  };
+}
+
+/** How many tasks run, by worker. */
+export async function countRunning(store: Store): Promise<Map<string, number>> {
+  const running = new Map<string, number>();
+  for (const lease of await listLeases(store)) {
+    running.set(lease.worker, (running.get(lease.worker) ?? 0) + lease.record.tasks.length);
+  }
+  return running;
+}
+
+/** What a handler told last about one attempt. */
+export interface Progress {
+  readonly fraction: number;
+  readonly message: string;
+  readonly attempt: number;
+}
+
+/** The progress of a task, if its current attempt told any. */
+export async function readProgress(store: Store, record: TaskRecord): Promise<Progress | null> {
+  if (isTerminal(record.state)) return null;
+  const { value } = await readOne(store, store.keys.progress(record.id));
+  if (value === null) return null;
+  const progress = decodeJson(value, "progress record", (fields) => ({
+    fraction: must(fields.fraction, isFraction),
+    message: must(fields.message, isText),
+    attempt: must(fields.attempt, isCount),
+  }));
+  return progress.attempt === record.attempt ? progress : null;
+}
+
+function isFraction(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 1;
+}
+
+/** The states of some tasks, for whoever waits for them; null for those that are not there. */
+export async function readStates(
+  store: Store,
+  ids: readonly string[],
+): Promise<(TaskRecord | null)[]> {
+  const entries = await readMany(store, ids.map((id) => store.keys.task(id)));
+  return entries.map(({ value }) => tryDecodeTask(value));
+}
+
+/** Throws what a caller should see for a task that is not there. */
+export function notFound(id: string): never {
+  throw new TaskNotFound(id);
+}

@@ -1,0 +1,53 @@
+/**
+ * Transaction: deal with a due entry that cannot be read, so that it stops nothing behind it.
+ *
+ * ```text
+ * reads    the record that the entry stands for
+ * checks   the due entry and the record are as they were read
+ * sets     the bytes of both below `aside`, where `taskkit check` reports them
+ * deletes  the due entry, and the record if it cannot be read either
+ * doubtful nothing: the next claim comes by again
+ * ```
+ *
+ * @module
+ */
+
+import { UnreadableRecord } from "../core/errors.ts";
+import type { TaskRecord } from "../core/task.ts";
+import { commit, noChanges } from "./commit.ts";
+import type { DueKey } from "./keyspace.ts";
+import type { Entry } from "./port.ts";
+import { decodeTask } from "./record_codec.ts";
+import { readOne, type Store } from "./store.ts";
+
+/** The task behind the entry, if its record is sound and is waiting under this very key; else sets both aside. */
+export async function setAside(
+  store: Store,
+  entry: Entry,
+  key: DueKey,
+): Promise<{ key: DueKey; record: TaskRecord; version: string } | null> {
+  const task = await readOne(store, store.keys.task(key.id));
+  let record: TaskRecord | null = null;
+  try {
+    record = task.value === null ? null : decodeTask(task.value);
+  } catch (error) {
+    if (error instanceof UnreadableRecord && error.code === "NEWER_VERSION") return null;
+  }
+  if (record !== null && task.versionstamp !== null && record.state === "queued") {
+    const { dueMs, priority } = record;
+    if (dueMs === key.dueMs && priority === key.priority) {
+      return { key, record, version: task.versionstamp };
+    }
+  }
+  const changes = noChanges();
+  changes.checks.push({ key: entry.key, versionstamp: entry.versionstamp });
+  changes.checks.push({ key: task.key, versionstamp: task.versionstamp });
+  changes.sets.push({ key: store.keys.aside(entry.key), value: entry.value });
+  changes.deletes.push(entry.key);
+  if (record === null && task.value !== null) {
+    changes.sets.push({ key: store.keys.aside(task.key), value: task.value });
+    changes.deletes.push(task.key);
+  }
+  await commit(store, changes);
+  return null;
+}

@@ -1,0 +1,246 @@
+/**
+ * Transaction: write the outcomes of ended attempts under their leases.
+ *
+ * ```text
+ * reads    –
+ * checks   each lease is at the version that its worker knows; the user's own checks
+ * sets     each record in its new state, with a ttl if it has ended; due entries of those that wait again; each lease
+ *          without what has ended; the user's own writes; doorbells of groups in which something waits again
+ * deletes  leases that are empty; unique keys of what has ended
+ * doubtful read each lease, by the token in it: see `settle`
+ * ```
+ *
+ * The lease is the fence. Whoever takes tasks away from a worker (a rescue) deletes their lease, and whoever wants
+ * something of them (a cancel) changes it; so an outcome that was overtaken cannot be written, whichever record it is
+ * about, and one check fences hundreds of records.
+ *
+ * @module
+ */
+
+import type { StoredError } from "../core/errors.ts";
+import { KV_COMMIT_BYTES_MAX, SETTLE_BATCH_MAX } from "../core/limits.ts";
+import type { Payload, TaskRecord } from "../core/task.ts";
+import { type TaskEvent, transition } from "../core/transition.ts";
+import type { HeldLease } from "./claim.ts";
+import { type Changes, commit, noChanges } from "./commit.ts";
+import type { Key } from "./port.ts";
+import { addTask, decodeLease, encodeLease, sizeOf, tryDecodeTask } from "./records.ts";
+import { readOne, type Store } from "./store.ts";
+import { pause } from "./tries.ts";
+
+/** How an attempt ended. */
+export type Ending =
+  | { readonly kind: "succeed"; readonly result: Payload; readonly writes: Changes | null }
+  | { readonly kind: "retry"; readonly dueMs: number; readonly error: StoredError }
+  | { readonly kind: "fail" | "discard"; readonly error: StoredError }
+  | { readonly kind: "release"; readonly dueMs: number; readonly error?: StoredError };
+
+/** An ended attempt to be written. */
+export interface Settlement {
+  readonly lease: HeldLease;
+  readonly record: TaskRecord;
+  readonly ending: Ending;
+}
+
+/** What became of a settlement. */
+export type Settled =
+  /** Written; this is the task now. */
+  | { readonly kind: "settled"; readonly record: TaskRecord }
+  /** The lease was lost, and with it the right to write: somebody else has the task. */
+  | { readonly kind: "lost" }
+  /** The user's own writes cannot be committed, since a check of the user's failed or they cannot be stored; nothing was written. */
+  | { readonly kind: "refused"; readonly error: unknown };
+
+/** How often the user's own writes are tried before one of their checks is held to have failed. */
+const USER_TRIES_MAX = 3;
+
+/**
+ * Writes as many settlements as fit one commit, from the first on, and tells what became of each of those; the caller
+ * comes again with the rest. A settlement with writes of the user's own gets a commit for itself, so that what fails is
+ * its own. No other settle of the same leases may be under way.
+ *
+ * It does not give up while the leases may still be held: a full disk or a server that is away are waited for. Only
+ * `signal` ends that; then what is not in the answer was not settled.
+ */
+export async function settle(
+  store: Store,
+  settlements: readonly Settlement[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Settlement, Settled>> {
+  const op = store.ids.token();
+  const settled = new Map<Settlement, Settled>();
+  for (let turn = 0; !signal.aborted; turn++) {
+    const plan = planCommit(store, settlements, op, settled);
+    if (plan === null) return settled;
+    await pause(store, turn, signal);
+    const answer = await attempt(store, plan, op, settled);
+    if (answer.kind === "applied") {
+      apply(plan, answer.version);
+      for (const [settlement, record] of plan.records) {
+        settled.set(settlement, { kind: "settled", record });
+      }
+      store.bells.ring(plan.bells);
+      return settled;
+    }
+    // The user's check failed, or what the user writes cannot be stored. Should a late copy of the commit still be under
+    // way, then the settle of the failure, which comes next, changes the lease that it checks.
+    if (plan.isUsers && (answer.kind === "impossible" || turn + 1 >= USER_TRIES_MAX)) {
+      for (const settlement of plan.records.keys()) {
+        if (!settled.has(settlement)) {
+          settled.set(settlement, { kind: "refused", error: answer.error });
+        }
+      }
+      return settled;
+    }
+  }
+  return settled;
+}
+
+type Attempt =
+  | { readonly kind: "applied"; readonly version: string }
+  | { readonly kind: "not yet" | "impossible"; readonly error: unknown };
+
+async function attempt(
+  store: Store,
+  plan: Plan,
+  op: string,
+  settled: Map<Settlement, Settled>,
+): Promise<Attempt> {
+  let answer;
+  try {
+    answer = await commit(store, plan.changes);
+  } catch (error) {
+    return { kind: "impossible", error };
+  }
+  if (answer.kind === "committed") return { kind: "applied", version: answer.versionstamp };
+  try {
+    const version = await resolve(store, plan, op, settled);
+    return version === null
+      ? { kind: "not yet", error: answer.error }
+      : { kind: "applied", version };
+  } catch (error) {
+    return { kind: "not yet", error };
+  }
+}
+
+interface Plan {
+  readonly changes: Changes;
+  readonly records: Map<Settlement, TaskRecord>;
+  readonly leases: Set<HeldLease>;
+  readonly bells: Key[];
+  readonly isUsers: boolean;
+}
+
+/** The changes of the settlements that are not settled yet, as many as fit; null if there are none. */
+function planCommit(
+  store: Store,
+  settlements: readonly Settlement[],
+  op: string,
+  settled: ReadonlyMap<Settlement, Settled>,
+): Plan | null {
+  const changes = noChanges();
+  const records = new Map<Settlement, TaskRecord>();
+  const leases = new Set<HeldLease>();
+  const bells: Key[] = [];
+  const ended = new Map<HeldLease, Set<string>>();
+  const rung = new Set<string>();
+  let isUsers = false;
+  for (const settlement of settlements) {
+    if (settled.has(settlement)) continue;
+    const { lease, ending } = settlement;
+    const users = ending.kind === "succeed" ? ending.writes : null;
+    if (records.size >= SETTLE_BATCH_MAX || sizeOf(changes) > KV_COMMIT_BYTES_MAX / 2) break;
+    if (isUsers || (users !== null && records.size > 0)) break;
+    if (!leases.has(lease) && leases.size === store.checksMax) break;
+    const event = toEvent(settlement, op, store.clock.now());
+    const record = transition(settlement.record, event);
+    addTask(store, changes, record);
+    if (users !== null) {
+      isUsers = true;
+      changes.checks.push(...users.checks);
+      changes.sets.push(...users.sets);
+      changes.deletes.push(...users.deletes);
+    }
+    if (record.state === "queued") rung.add(record.group);
+    else bells.push(store.keys.task(record.id));
+    records.set(settlement, record);
+    leases.add(lease);
+    const gone = ended.get(lease) ?? new Set();
+    ended.set(lease, gone.add(record.id));
+  }
+  if (records.size === 0) return null;
+  for (const [lease, gone] of ended) {
+    const key = store.keys.lease(lease.worker, lease.id);
+    changes.checks.push({ key, versionstamp: lease.version });
+    if (gone.size === lease.tasks.size) changes.deletes.push(key);
+    else {
+      const tasks = [...lease.tasks.keys()].filter((id) => !gone.has(id));
+      const cancel = [...lease.cancelled].filter((id) => !gone.has(id));
+      changes.sets.push({ key, value: encodeLease({ tasks, cancel, op }) });
+    }
+  }
+  for (const group of rung) {
+    const key = store.keys.groupBell(group);
+    bells.push(key);
+    changes.sets.push({ key, value: new TextEncoder().encode(op) });
+  }
+  return { changes, records, leases, bells, isUsers };
+}
+
+/** A cancel that was asked for wins over everything but success: the work was done, and saying otherwise would be a lie. */
+function toEvent({ lease, record, ending }: Settlement, op: string, nowMs: number): TaskEvent {
+  if (lease.cancelled.has(record.id) && ending.kind !== "succeed") {
+    return { kind: "cancel", op, nowMs };
+  }
+  switch (ending.kind) {
+    case "succeed":
+      return { kind: "succeed", op, nowMs, result: ending.result };
+    case "fail":
+    case "discard":
+      return { kind: ending.kind, op, nowMs, error: ending.error };
+    default:
+      return { ...ending, op };
+  }
+}
+
+/**
+ * After a doubtful answer: reads the leases back. If one carries our token, the whole commit was applied (it is atomic),
+ * and its version is returned. Otherwise null, with what the leases are now: those that are gone are lost, those that
+ * somebody changed (a cancel) are known at their new version.
+ */
+async function resolve(
+  store: Store,
+  plan: Plan,
+  op: string,
+  settled: Map<Settlement, Settled>,
+): Promise<string | null> {
+  for (const lease of plan.leases) {
+    const entry = await readOne(store, store.keys.lease(lease.worker, lease.id));
+    if (entry.versionstamp === null) {
+      // Deleted: by this very commit, which then left its token in the records, or by a rescue.
+      const mine = [...plan.records].filter(([settlement]) => settlement.lease === lease);
+      const first = mine[0];
+      if (first === undefined) continue;
+      const record = await readOne(store, store.keys.task(first[1].id));
+      if (tryDecodeTask(record.value)?.op === op && record.versionstamp !== null) {
+        return record.versionstamp;
+      }
+      for (const [settlement] of mine) settled.set(settlement, { kind: "lost" });
+      continue;
+    }
+    const now = decodeLease(entry.value);
+    if (now.op === op) return entry.versionstamp;
+    lease.version = entry.versionstamp;
+    for (const id of now.cancel) lease.cancelled.add(id);
+  }
+  return null;
+}
+
+/** What the leases are after the commit. */
+function apply(plan: Plan, version: string): void {
+  for (const [{ lease }, record] of plan.records) {
+    lease.tasks.delete(record.id);
+    lease.cancelled.delete(record.id);
+  }
+  for (const lease of plan.leases) lease.version = version;
+}

@@ -1,0 +1,79 @@
+/**
+ * What every transaction is given: a connection, its measured bounds, the keys, time, ids, and the doorbells.
+ *
+ * @module
+ */
+
+import type { Clock } from "../core/clock.ts";
+import { KvUnavailable } from "../core/errors.ts";
+import type { IdSource } from "../core/ids.ts";
+import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS } from "../core/limits.ts";
+import type { Random } from "../core/random.ts";
+import type { Bells } from "./bells.ts";
+import type { CommitContext } from "./commit.ts";
+import type { Keyspace } from "./keyspace.ts";
+import type { Entry, Key, KvPort, ListOptions, Selector } from "./port.ts";
+
+/** A database as the transactions see it. */
+export interface Store extends CommitContext {
+  readonly kv: KvPort;
+  readonly keys: Keyspace;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: IdSource;
+  readonly bells: Bells;
+  /** Checks that one commit may have on this connection. */
+  readonly checksMax: number;
+  /** Whether a commit crosses a network, so that several under way pay. */
+  readonly remote: boolean;
+}
+
+/** One entry. */
+export function readOne(store: Store, key: Key): Promise<Entry> {
+  return inTime(store, store.kv.get(key));
+}
+
+/** Many entries, in the order of their keys; not a snapshot. */
+export async function readMany(store: Store, keys: readonly Key[]): Promise<Entry[]> {
+  const pages: Promise<Entry[]>[] = [];
+  for (let i = 0; i < keys.length; i += KV_GET_MANY_KEYS_MAX) {
+    pages.push(inTime(store, store.kv.getMany(keys.slice(i, i + KV_GET_MANY_KEYS_MAX))));
+  }
+  return (await Promise.all(pages)).flat();
+}
+
+/** One page of a listing. */
+export async function readPage(
+  store: Store,
+  selector: Selector,
+  options: ListOptions & { limit: number },
+): Promise<Entry[]> {
+  const collect = async () => {
+    const entries: Entry[] = [];
+    const batchSize = Math.min(options.limit, 500);
+    for await (const entry of store.kv.list(selector, { ...options, batchSize })) {
+      entries.push(entry);
+    }
+    return entries;
+  };
+  return await inTime(store, collect());
+}
+
+/** Rejects when the database does not answer in time; a client may otherwise repeat for ever. */
+async function inTime<T>({ clock }: Store, promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = clock.timer(
+    READ_DEADLINE_MS,
+    () =>
+      late.reject(
+        new KvUnavailable(
+          `Cannot read from the database: it did not answer in ${READ_DEADLINE_MS} ms`,
+        ),
+      ),
+  );
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    timer.cancel();
+  }
+}

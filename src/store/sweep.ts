@@ -1,0 +1,64 @@
+/**
+ * Transaction: delete the chunks of large data whose task is over or never was. The engine's ttl collects records by
+ * itself, but a chunk is written before anybody knows when its task will end.
+ *
+ * ```text
+ * reads    marks whose time has come; the task's record; the task's chunks
+ * checks   the mark (so two sweepers do not do the same work twice)
+ * deletes  the chunks that no record refers to; the mark
+ * sets     a later mark, if an attempt that may still refer to them is under way
+ * doubtful nothing: the mark is still there, or the work was done
+ * ```
+ *
+ * @module
+ */
+
+import { ORPHAN_MS, SWEEP_PAGE_MAX } from "../core/limits.ts";
+import { isTerminal, type TaskRecord } from "../core/task.ts";
+import { commit, noChanges } from "./commit.ts";
+import type { Entry, Key } from "./port.ts";
+import { tryDecodeTask } from "./records.ts";
+import { readOne, readPage, type Store } from "./store.ts";
+
+/** Sweeps some marks whose time has come; returns how many. */
+export async function sweepChunks(store: Store): Promise<number> {
+  const nowMs = store.clock.now();
+  const marks = await readPage(store, store.keys.sweepsUntil(nowMs), { limit: SWEEP_PAGE_MAX });
+  for (const mark of marks) {
+    const key = store.keys.readSweep(mark);
+    if (key !== null) await sweepTask(store, mark, key.id, nowMs);
+  }
+  return marks.length;
+}
+
+/** Chunks deleted in one commit; each carries its value over when it is listed. */
+const CHUNKS_MAX = 50;
+
+async function sweepTask(store: Store, mark: Entry, id: string, nowMs: number): Promise<void> {
+  const task = await readOne(store, store.keys.task(id));
+  const record = task.value === null ? null : tryDecodeTask(task.value);
+  // There, but from a newer version or damaged: whoever can read it knows what to keep.
+  if (task.value !== null && record === null) return;
+  const changes = noChanges();
+  changes.checks.push({ key: mark.key, versionstamp: mark.versionstamp });
+  const isOver = record === null || (record.expiresMs !== null && record.expiresMs <= nowMs);
+  if (!isOver && !isTerminal(record.state)) {
+    changes.deletes.push(mark.key);
+    changes.sets.push({ key: store.keys.sweep(nowMs + ORPHAN_MS, id), value: new Uint8Array(0) });
+    await commit(store, changes);
+    return;
+  }
+  const chunks = await readPage(store, store.keys.chunks(id), { limit: CHUNKS_MAX });
+  const unused = chunks.filter(({ key }) => isOver || !refersTo(store, record, key));
+  for (const { key } of unused) changes.deletes.push(key);
+  // A full page may not have been all: the mark stays for the next turn.
+  if (chunks.length < CHUNKS_MAX) changes.deletes.push(mark.key);
+  await commit(store, changes);
+}
+
+function refersTo(store: Store, record: TaskRecord, key: Key): boolean {
+  const part = key[store.keys.prefix.length + 2];
+  return [record.data, record.result].some((payload) =>
+    payload?.kind === "chunks" && payload.part === part
+  );
+}

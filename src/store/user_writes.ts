@@ -1,0 +1,77 @@
+/**
+ * The user's own writes, checked before they join a commit of Taskkit's.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { InvalidArgument } from "../core/errors.ts";
+import { KV_KEY_BYTES_MAX } from "../core/limits.ts";
+import type { UserWrite } from "../core/handler.ts";
+import { type Changes, noChanges } from "./commit.ts";
+import type { Key, KeyPart } from "./port.ts";
+import type { Store } from "./store.ts";
+
+/** Writes of the user's own in one commit, at most. */
+const USER_WRITES_MAX = 200;
+
+/**
+ * The changes that the writes ask for.
+ *
+ * @throws {InvalidArgument} If there are more than 200, or a key is none or lies below Taskkit's prefix.
+ */
+export function toUserChanges(store: Store, writes: readonly UserWrite[]): Changes {
+  if (writes.length > USER_WRITES_MAX) {
+    throw new InvalidArgument(
+      `Cannot write with the task: ${writes.length} writes; the bound is ${USER_WRITES_MAX}`,
+    );
+  }
+  const changes = noChanges();
+  for (const write of writes) {
+    const key = checkKey(store, write.key);
+    if (write.kind === "check") changes.checks.push({ key, versionstamp: write.versionstamp });
+    else if (write.kind === "delete") changes.deletes.push(key);
+    else {
+      const { value, expireIn } = write;
+      changes.sets.push({ key, value, ...(expireIn === undefined ? {} : { expireIn }) });
+    }
+  }
+  const checksMax = store.checksMax - 2;
+  assert(checksMax > 0);
+  if (changes.checks.length > checksMax) {
+    throw new InvalidArgument(
+      `Cannot write with the task: ${changes.checks.length} checks; this connection allows ${checksMax}`,
+    );
+  }
+  return changes;
+}
+
+function checkKey(store: Store, key: readonly unknown[]): Key {
+  if (!Array.isArray(key) || key.length === 0 || !key.every(isKeyPart)) {
+    throw new InvalidArgument(
+      "Cannot write with the task: a key is an array of strings, numbers, bigints, booleans or bytes",
+    );
+  }
+  if (
+    JSON.stringify(key, (_, part) => typeof part === "bigint" ? `${part}n` : part).length >
+      KV_KEY_BYTES_MAX
+  ) {
+    throw new InvalidArgument(
+      `Cannot write with the task: a key is longer than ${KV_KEY_BYTES_MAX} bytes`,
+    );
+  }
+  if (store.keys.owns(key)) {
+    throw new InvalidArgument(
+      `Cannot write with the task: the key lies below Taskkit's own prefix ${
+        JSON.stringify(store.keys.prefix)
+      }`,
+    );
+  }
+  return key;
+}
+
+function isKeyPart(part: unknown): part is KeyPart {
+  if (typeof part === "string") return part.isWellFormed();
+  return typeof part === "number" || typeof part === "bigint" || typeof part === "boolean" ||
+    part instanceof Uint8Array;
+}
