@@ -1,7 +1,8 @@
 /**
  * Loaded before every test file (`--preload`): turns Deno's sanitizers on for tests that are written with `node:test`.
  * Deno runs those with the sanitizers switched off one by one, which the command line's `--sanitize-ops` and
- * `--sanitize-resources` do not override; without this file a leaked timer or an open database would pass.
+ * `--sanitize-resources` do not override; without this file a leaked timer or an open database would pass. Deno takes
+ * the caller of `Deno.test` for the place of a test, so failures name this file; the test's name and stack are right.
  *
  * @module
  */
