@@ -15,6 +15,8 @@ export const KV_COMMIT_MUTATIONS_MAX = 1_000;
 export const KV_COMMIT_BYTES_MAX = 700_000;
 /** Checks a commit that every engine takes. A connection may allow more. */
 export const KV_COMMIT_CHECKS_MIN = 10;
+/** Checks that are tried at open; more in one commit would not make a claim faster. */
+export const KV_PROBE_CHECKS = 100;
 export const KV_GET_MANY_KEYS_MAX = 10;
 export const KV_WATCH_KEYS_MAX = 10;
 export const KV_LIST_BATCH_MAX = 1_000;
@@ -64,6 +66,11 @@ export const LOCKED_PAUSE_MS_MAX = 50;
 export const DOUBT_PAUSE_FIRST_MS = 20;
 export const DOUBT_PAUSE_MS_MAX = 2 * SECOND;
 export const SWEEP_PAGE_MAX = 100;
+/** How often a waiting result looks by itself, behind its doorbells. */
+export const RESULT_POLL_FIRST_MS = 100;
+export const RESULT_POLL_MS_MAX = 2 * SECOND;
+/** Results that watch their task over the connection at once; more of them poll. */
+export const RESULT_WATCHES_MAX = 50;
 /** With the pauses above, about 15 s of looking again before an outcome is reported as unknown. */
 export const DOUBT_TRIES_MAX = 14;
 /** A watch is opened anew after this long, since it may have died without a word. */
@@ -79,6 +86,10 @@ export const CHUNK_SWEEP_MS = 60 * SECOND;
 export const CONTENDED_MS = 1 * SECOND;
 /** Work, in milliseconds of the handlers' own recent time, that a worker claims ahead of its free slots. */
 export const AHEAD_MS = 20;
+/** What was claimed ahead and has not been started after this long is given back. */
+export const AHEAD_PATIENCE_MS = 250;
+/** A lease of a worker's own that it never heard of for this long came from a claim whose answer was lost: it is given back. */
+export const PHANTOM_LEASE_MS = 45 * SECOND;
 /** Pause of a service whose database does not answer; doubles up to the maximum. */
 export const SERVICE_PAUSE_FIRST_MS = 100;
 export const SERVICE_PAUSE_MS_MAX = 2 * SECOND;
@@ -86,12 +97,53 @@ export const SERVICE_PAUSE_MS_MAX = 2 * SECOND;
 // ── Workers ──
 export const AHEAD_TASKS_MAX = 100;
 export const SETTLES_REMOTE_MAX = 8;
+export const CONCURRENCY_DEFAULT = 10;
 export const CONCURRENCY_MAX = 1_000;
+/** Tasks in one call of initiateTasks. */
+export const INITIATE_MAX = 100_000;
+export const PREFIX_PARTS_MAX = 8;
 export const GROUPS_MAX = 100;
 /** Tasks one claim takes at most: the window of a due listing. */
 export const CLAIM_BATCH_MAX = 100;
 export const SETTLE_BATCH_MAX = 200;
 export const LIST_PAGE_MAX = 1_000;
+
+// ── Threads and processes ──
+export const THREADS_MAX = 64;
+export const PROCESSES_MAX = 64;
+/** How long a thread or process may take to load its handler module. */
+export const EXECUTOR_START_MS = 60 * SECOND;
+/** A thread that was terminated and has not ended after this long cannot be stopped: it counts as leaked. */
+export const THREAD_END_MS = 1 * SECOND;
+/** Leaked threads after which a worker drains and exits for its supervisor, unless it is told otherwise. */
+export const LEAKED_THREADS_MAX_DEFAULT = 3;
+/** How long a process that was asked to end may take before it is killed. */
+export const PROCESS_END_MS = 2 * SECOND;
+/** Pause before a slot whose thread or process died is filled again; doubles up to the maximum. */
+export const REFILL_PAUSE_FIRST_MS = 100;
+export const REFILL_PAUSE_MS_MAX = 30 * SECOND;
+/** A job that its thread has not begun after this long is offered to a thread that answers. */
+export const STUCK_MS = 100;
+/** A thread without a running attempt that does not answer for this long is replaced. */
+export const UNRESPONSIVE_MS = 30 * SECOND;
+/** Jobs that one thread may hold, begun or not. */
+export const THREAD_JOBS_MAX = 1_024;
+/** What a handler may tell: lines at once and lines a second; and how often its progress crosses the border. */
+export const LOG_BURST = 100;
+export const LOG_LINES_PER_SECOND = 50;
+export const PROGRESS_CROSSES_MS = 100;
+export const LOG_MESSAGE_CHARS_MAX = 2_000;
+export const LOG_FIELDS_MAX = 100;
+export const LOG_FIELDS_DEPTH_MAX = 4;
+/** Reports a second that are taken from one thread or process, outcomes apart; far more than the rules above let through. */
+export const REPORTS_PER_SECOND = 20_000;
+export const REPORTS_BATCH_MAX = 10_000;
+/** Messages that make no sense, after which a thread or process is ended. */
+export const NONSENSE_MAX = 1_000;
+/** A message between a worker and one of its processes: data or a result in text form, and the user's writes. */
+export const FRAME_BYTES_MAX = 4 * 1_048_576;
+/** How often the memory of a process with a bound is looked at. */
+export const MEMORY_LOOK_MS = 250;
 
 // ── Schedules ──
 /** Points that one plan fires or one listing returns; the rest comes with the next. */
@@ -122,3 +174,7 @@ assert(
 );
 assert(SCHEDULE_ON_TIME_MS > COMMIT_DEADLINE_MS, "a point whose commit was slow is still on time");
 assert(SETTLE_BATCH_MAX * 4 + 100 < KV_COMMIT_MUTATIONS_MAX, "a settle fits a commit");
+assert(
+  PHANTOM_LEASE_MS > COMMIT_DEADLINE_MS + 10 * SECOND,
+  "a claim that is under way is no phantom",
+);

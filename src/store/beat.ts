@@ -108,6 +108,6 @@ async function listAll<T>(
     }
     const last = page.at(-1);
     if (page.length < LIST_PAGE_MAX || last === undefined || !("prefix" in selector)) return all;
-    from = { prefix: selector.prefix, start: [...last.key, ""] };
+    from = store.keys.after(selector.prefix, last);
   }
 }

@@ -11,7 +11,12 @@
  */
 
 import { type Clock, sleep, type Timer } from "../core/clock.ts";
-import { KV_WATCH_KEYS_MAX, WATCH_PAUSE_MS, WATCH_RENEW_MS } from "../core/limits.ts";
+import {
+  KV_WATCH_KEYS_MAX,
+  RESULT_WATCHES_MAX,
+  WATCH_PAUSE_MS,
+  WATCH_RENEW_MS,
+} from "../core/limits.ts";
 import type { Key, KvPort } from "./port.ts";
 
 /** Watches a file for changes by other processes; returns how to end it, or null where that is not to be had. */
@@ -31,6 +36,7 @@ interface Ear {
 const SECOND_LOOK_MS = 10;
 /** At most one look in this time for changes of the file; under load every commit of every process is one. */
 const FILE_PAUSE_MS = 3;
+const FILE_PAUSE_MS_EACH = 0.2;
 
 /** The doorbells of one connection. */
 export class Bells {
@@ -59,9 +65,16 @@ export class Bells {
   }
 
   /**
-   * Calls `wake` whenever one of the keys may have changed, until it is stopped. `watch: false` leaves out the watch over
-   * the connection, for listeners that are many and short-lived.
+   * Calls `wake` when a task may have ended. There can be thousands of such listeners: where the log of the file is
+   * watched, and beyond a few where it is not, they do without a watch over the connection.
    */
+  listenForTask(key: Key, wake: () => void): Listener {
+    this.#unwatchFile ??= this.#watchFile(() => this.#fileChanged());
+    const watch = this.#unwatchFile === null && this.#streams.size < RESULT_WATCHES_MAX;
+    return this.listen([key], wake, { watch });
+  }
+
+  /** Calls `wake` whenever one of the keys may have changed, until it is stopped. */
   listen(
     keys: readonly Key[],
     wake: () => void,
@@ -73,7 +86,8 @@ export class Bells {
       const ears = this.#ears.get(name) ?? new Set();
       this.#ears.set(name, ears.add(ear));
     }
-    if (this.#earCount++ === 0) this.#unwatchFile = this.#watchFile(() => this.#fileChanged());
+    this.#earCount++;
+    this.#unwatchFile ??= this.#watchFile(() => this.#fileChanged());
 
     const streams = new AbortController();
     if (options.watch) {
@@ -117,7 +131,9 @@ export class Bells {
   #fileChanged(): void {
     if (this.#fileTimer !== null || this.#earCount === 0) return;
     this.#wakeAll();
-    this.#fileTimer = this.#clock.timer(FILE_PAUSE_MS, () => this.#fileTimer = null);
+    // Looking costs each listener a read: many of them look less often.
+    const pauseMs = Math.max(FILE_PAUSE_MS, this.#earCount * FILE_PAUSE_MS_EACH);
+    this.#fileTimer = this.#clock.timer(pauseMs, () => this.#fileTimer = null);
     this.#secondLook?.cancel();
     this.#secondLook = this.#clock.timer(SECOND_LOOK_MS, () => this.#wakeAll());
   }

@@ -98,6 +98,21 @@ export async function enqueueWith(
   return true;
 }
 
+/**
+ * Writes a task that was run before it was stored, in whatever state it is now, with the user's own writes.
+ *
+ * @throws {Conflict} If one of the user's checks failed; nothing is stored then.
+ * @throws {OutcomeUnknown} If the database did not say in time.
+ */
+export async function enqueueEnded(
+  store: Store,
+  draft: Draft,
+  userChanges: Changes | null,
+): Promise<void> {
+  if (await enqueueWith(store, [draft], userChanges ?? noChanges())) return;
+  throw new Conflict("Cannot complete: one of the handler's own checks failed");
+}
+
 async function resolveOrBury(store: Store, id: string, key: Key): Promise<boolean> {
   const buried = noChanges();
   buried.checks.push({ key, versionstamp: null });

@@ -12,6 +12,7 @@
  * | `sweep, atMs, id` | nothing: when the task's chunks may be deleted | the task has chunks and has ended, or was not committed yet |
  * | `progress, id` | what a handler told last | a day |
  * | `bell, "group" or "worker", name` | doorbell: a token | always |
+ * | `format` | the version of the key layout | always |
  * | `control` | pause and shutdown | always |
  * | `schedule, scheduler, key` | state of one entry | the entry exists |
  * | `aside, …key` | the bytes of a record that could not be read | until `taskkit check --repair` |
@@ -45,6 +46,14 @@ export class Keyspace {
 
   all(): Selector {
     return { prefix: this.prefix };
+  }
+  /** What follows an entry in a listing of `prefix`. */
+  after(prefix: Key, last: Entry): Selector {
+    return { prefix, start: [...last.key, ""] };
+  }
+  /** Where the format of the whole database is noted. */
+  format(): Key {
+    return this.#key("format");
   }
   /** Key below the prefix: what kind of entry it is, and the parts after that. */
   parts(entry: Entry): KeyPart[] {

@@ -31,21 +31,22 @@ export interface Death {
   readonly version: string | null;
 }
 
-/** What a rescue did with one task. */
-export type Rescued = TaskRecord;
-
-/** Takes back what runs under one lease of a dead worker. Returns null if somebody was first, or the answer was doubtful. */
+/**
+ * Takes back what runs under one lease of a dead worker: what it took, which is less than the lease holds if somebody was
+ * first or the answer was doubtful. With `"release"` the attempts are given back without being used up.
+ */
 export async function rescueLease(
   store: Store,
   death: Death,
   leaseId: string,
-): Promise<Rescued[] | null> {
+  kind: "rescue" | "release" = "rescue",
+): Promise<TaskRecord[]> {
   const leaseKey = store.keys.lease(death.worker, leaseId);
   const workerCheck = { key: store.keys.worker(death.worker), versionstamp: death.version };
-  const rescued: Rescued[] = [];
+  const rescued: TaskRecord[] = [];
   while (true) {
     const entry = await readOne(store, leaseKey);
-    if (entry.versionstamp === null) return rescued.length > 0 ? rescued : null;
+    if (entry.versionstamp === null) return rescued;
     const lease = decodeLease(entry.value);
     const op = store.ids.token();
     const nowMs = store.clock.now();
@@ -59,7 +60,12 @@ export async function rescueLease(
       const record = tryDecodeTask(entries[i]?.value ?? null);
       if (record?.state !== "running" || record.lease?.id !== leaseId) continue;
       const isCancelled = lease.cancel.includes(id);
-      const next = transition(record, { kind: isCancelled ? "cancel" : "rescue", op, nowMs });
+      const next = transition(
+        record,
+        isCancelled || kind === "rescue"
+          ? { kind: isCancelled ? "cancel" : "rescue", op, nowMs }
+          : { kind: "release", op, dueMs: record.dueMs },
+      );
       addTask(store, changes, next);
       changed.push(next);
     }
@@ -73,7 +79,7 @@ export async function rescueLease(
     const bells = bellsOf(store, changed);
     for (const key of bells.groups) changes.sets.push({ key, value: new TextEncoder().encode(op) });
     const answer = await commit(store, changes);
-    if (answer.kind === "doubtful") return rescued.length > 0 ? rescued : null;
+    if (answer.kind === "doubtful") return rescued;
     rescued.push(...changed);
     store.bells.ring([...bells.groups, ...bells.tasks]);
     if (left.length === 0) return rescued;

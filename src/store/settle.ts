@@ -188,7 +188,11 @@ function planCommit(
 }
 
 /** A cancel that was asked for wins over everything but success: the work was done, and saying otherwise would be a lie. */
-function toEvent({ lease, record, ending }: Settlement, op: string, nowMs: number): TaskEvent {
+export function toEvent(
+  { lease, record, ending }: Settlement,
+  op: string,
+  nowMs: number,
+): TaskEvent {
   if (lease.cancelled.has(record.id) && ending.kind !== "succeed") {
     return { kind: "cancel", op, nowMs };
   }

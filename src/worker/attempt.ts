@@ -128,34 +128,15 @@ export class Attempt {
     const reason = this.#aborted;
     if (outcome?.kind === "succeeded") return await this.#succeed(outcome);
     if (reason instanceof TaskTimedOut) {
-      return this.#failed(await resolveFailure(handler, toTask(init), reason));
+      return toEnding(await resolveFailure(handler, toTask(init), reason), store.clock.now());
     }
     // Given back without blame: the settle makes it a cancel if that is why.
     if (reason !== null) return { kind: "release", dueMs: this.record.dueMs };
     if (outcome === null) return { kind: "release", dueMs: this.record.dueMs };
-    if (outcome.kind !== "lost") return this.#failed(outcome);
+    if (outcome.kind !== "lost") return toEnding(outcome, store.clock.now());
     if (!outcome.blame) return { kind: "release", dueMs: store.clock.now(), error: outcome.error };
     const lost = new ExecutorLost(outcome.error.message);
-    return this.#failed(await resolveFailure(handler, toTask(init), lost));
-  }
-
-  #failed(outcome: Outcome): Ending {
-    const nowMs = this.#host.store.clock.now();
-    switch (outcome.kind) {
-      case "retried":
-        return { kind: "retry", dueMs: nowMs + outcome.delayMs, error: outcome.error };
-      case "failed":
-        return { kind: "fail", error: outcome.error };
-      case "discarded":
-        return { kind: "discard", error: outcome.error };
-      case "parked":
-        return { kind: "release", dueMs: nowMs + outcome.delayMs, error: outcome.error };
-      case "lost":
-      case "succeeded":
-        throw new Error(`Cannot end here: ${outcome.kind}`);
-      default:
-        return unreachable(outcome);
-    }
+    return toEnding(await resolveFailure(handler, toTask(init), lost), store.clock.now());
   }
 
   async #succeed(outcome: Outcome & { kind: "succeeded" }): Promise<Ending> {
@@ -201,5 +182,24 @@ export class Attempt {
       expireIn: PROGRESS_KEPT_MS,
     });
     commit(store, changes).catch(() => {});
+  }
+}
+
+/** The ending of an attempt that did not succeed. */
+export function toEnding(outcome: Outcome, nowMs: number): Ending {
+  switch (outcome.kind) {
+    case "retried":
+      return { kind: "retry", dueMs: nowMs + outcome.delayMs, error: outcome.error };
+    case "failed":
+      return { kind: "fail", error: outcome.error };
+    case "discarded":
+      return { kind: "discard", error: outcome.error };
+    case "parked":
+      return { kind: "release", dueMs: nowMs + outcome.delayMs, error: outcome.error };
+    case "lost":
+    case "succeeded":
+      throw new Error(`Cannot end here: ${outcome.kind}`);
+    default:
+      return unreachable(outcome);
   }
 }

@@ -1,0 +1,95 @@
+/**
+ * Background tasks on nothing but Deno KV: one import, no broker; the same code on one SQLite file, on a denokv server,
+ * and on Deno Deploy.
+ *
+ * @example Define tasks, work on them, wait for a result
+ * ```ts
+ * import { defineTask, Kit, tasks } from "@taskkit/taskkit";
+ *
+ * const wordCount = defineTask({
+ *   group: "text",
+ *   name: "word-count",
+ *   timeout: "10s",
+ *   run: (text: string) => text.split(/\s+/).filter((word) => word !== "").length,
+ * });
+ *
+ * await using kit = await Kit.open({ kv: ":memory:", handler: tasks([wordCount]) });
+ * await using worker = await kit.startWorker({ groups: { text: 4 } });
+ *
+ * const result = await kit.initiateTask(wordCount, "to be or not to be");
+ * console.log(await result.get({ timeout: "10s" })); // 6
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type GroupOptions,
+  type InitiateEntry,
+  type InitiateOptions,
+  Kit,
+  type KitAtomic,
+  type KitOptions,
+  type ListOptions,
+  type RunningWorker,
+  type Stats,
+  type TaskInfo,
+  type WorkerInfo,
+  type WorkerOptions,
+} from "./src/kit.ts";
+export { type GetOptions, Result } from "./src/result.ts";
+export {
+  type AtomicWrites,
+  type RetryInterval,
+  type TaskContext,
+  TaskHandler,
+  type TaskLog,
+  type UserKey,
+} from "./src/core/handler.ts";
+export {
+  defineTask,
+  type Retry,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+  type TaskDefinition,
+  type TaskOptions,
+  tasks,
+} from "./src/core/define.ts";
+export type { Task, TaskState } from "./src/core/task.ts";
+export type { Duration, Instant } from "./src/core/duration.ts";
+export type { Log, LogEntry, LogLevel } from "./src/core/log.ts";
+export type { Clock, Timer } from "./src/core/clock.ts";
+export type { Random } from "./src/core/random.ts";
+export type { CancelOutcome } from "./src/store/operate.ts";
+export type { GroupStats, Progress } from "./src/store/read.ts";
+export type { KvSource } from "./src/store/connection.ts";
+export type { ExecutorKind } from "./src/executor/executor.ts";
+export {
+  Conflict,
+  DiscardTask,
+  type ErrorCode,
+  ExecutorLost,
+  HandlerInvalid,
+  InvalidArgument,
+  InvalidData,
+  InvalidSchedule,
+  KitClosed,
+  KvUnavailable,
+  LeaseLost,
+  OutcomeUnknown,
+  ResultGetPrevented,
+  ResultGetTimedOut,
+  type StoredError,
+  TaskCancelled,
+  TaskDiscarded,
+  TaskFailed,
+  TaskkitError,
+  TaskNotFound,
+  TaskPoisoned,
+  TaskTimedOut,
+  UnknownTask,
+  UnreadableRecord,
+  Unsupported,
+  WorkerStopping,
+} from "./src/core/errors.ts";

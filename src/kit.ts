@@ -1,0 +1,873 @@
+/**
+ * The composition root: the only file that knows every part.
+ *
+ * @module
+ */
+
+import { hostname } from "node:os";
+import process from "node:process";
+import { type Clock, systemClock } from "./core/clock.ts";
+import { checkTimeout, type TaskDefinition } from "./core/define.ts";
+import { type Duration, type Instant, shown, toEpochMs, toMilliseconds } from "./core/duration.ts";
+import {
+  HandlerInvalid,
+  InvalidArgument,
+  InvalidData,
+  KitClosed,
+  type StoredError,
+} from "./core/errors.ts";
+import { TaskHandler, type UserKey } from "./core/handler.ts";
+import { IdSource, isId } from "./core/ids.ts";
+import {
+  CONCURRENCY_DEFAULT,
+  CONCURRENCY_MAX,
+  DATA_BYTES_MAX,
+  GRACE_MS_DEFAULT,
+  GROUPS_MAX,
+  INITIATE_MAX,
+  LEASE_MS_DEFAULT,
+  LIST_PAGE_MAX,
+  POLL_MS_DEFAULT,
+  PREFIX_PARTS_MAX,
+  PRIORITY_DEFAULT,
+  PRIORITY_MAX,
+  TTL_MS_DEFAULT,
+} from "./core/limits.ts";
+import type { Log, LogLevel } from "./core/log.ts";
+import { type Random, systemRandom } from "./core/random.ts";
+import {
+  isTerminal,
+  TASK_STATES,
+  type TaskRecord,
+  type TaskState,
+  toInit,
+  toTask,
+} from "./core/task.ts";
+import { checkFields, checkInteger, checkName } from "./core/validate.ts";
+import type { Executor, ExecutorKind } from "./executor/executor.ts";
+import { InlineExecutor } from "./executor/inline.ts";
+import { loadHandler } from "./executor/load_handler.ts";
+import { WriteRecorder } from "./executor/run_handler.ts";
+import { Result, type ResultHost } from "./result.ts";
+import { listWorkers } from "./store/beat.ts";
+import { Bells } from "./store/bells.ts";
+import {
+  checkFormat,
+  type Connection,
+  type KvSource,
+  measureChecks,
+  openConnection,
+} from "./store/connection.ts";
+import { type Command, readControl, say } from "./store/control.ts";
+import { type Draft, enqueue, enqueueWith } from "./store/enqueue.ts";
+import { Keyspace } from "./store/keyspace.ts";
+import { cancel, type CancelOutcome, readTask, revive } from "./store/operate.ts";
+import {
+  countTasks,
+  type GroupStats,
+  listTasks,
+  type Progress,
+  readProgress,
+} from "./store/read.ts";
+import { readPayload } from "./store/records.ts";
+import type { Store } from "./store/store.ts";
+import { toUserChanges } from "./store/user_writes.ts";
+import { settleEagerly } from "./worker/eager.ts";
+import { type GroupSetup, Worker } from "./worker/worker.ts";
+
+/** What {@linkcode Kit.open} takes. */
+export interface KitOptions {
+  /**
+   * Where the database is: the path of a SQLite file (made if it is not there), `":memory:"`, a KV Connect URL (its token
+   * comes from the environment variable `DENO_KV_ACCESS_TOKEN`), or an open KV, which then stays yours to close. Default:
+   * Deno's default database.
+   */
+  readonly kv?: KvSource;
+  /**
+   * What runs tasks and encodes their data: an instance, or the URL of a module that exports one by default (or a class
+   * that can be made without arguments). Threads and processes need the URL. Leave it out where tasks are only initiated
+   * or looked at, with the default codec.
+   */
+  readonly handler?: TaskHandler | URL;
+  /** The key, or key part, below which everything is stored. Kits with different prefixes share nothing. Default: `"taskkit"`. */
+  readonly prefix?: string | readonly string[];
+  /** Where the time comes from. For tests. Default: the machine's clock. */
+  readonly clock?: Clock;
+  /** Where randomness comes from. For tests. Default: the machine's source. */
+  readonly random?: Random;
+}
+
+/** What {@linkcode Kit.initiateTask} takes beside the data. */
+export interface InitiateOptions {
+  /** Not before: a `Date`, epoch milliseconds, or a duration from now such as `"10s"`. Default: now. */
+  readonly due?: Instant | string;
+  /** How long the outcome is kept after the end. Default: 7 days. */
+  readonly ttl?: Duration;
+  /** From 0 (taken first) to 9. Default: 5. */
+  readonly priority?: number;
+  /** How long an attempt may take. Default: what the group or the definition says, else no bound. */
+  readonly timeout?: Duration;
+  /** A key that only one task may hold until it ends; if one does, its result is returned and nothing is written. */
+  readonly unique?: string;
+  /** Runs the task here and now, and stores the outcome as if a worker had run it. Default: false. */
+  readonly eager?: boolean;
+}
+
+/** One task for {@linkcode Kit.initiateTasks}. */
+export interface InitiateEntry extends InitiateOptions {
+  /** The group whose workers take it. */
+  readonly group: string;
+  /** What the handler tells tasks apart by. */
+  readonly name: string;
+  /** What the handler is given, encoded. */
+  readonly data?: unknown;
+}
+
+/** How a group is worked on by one worker. */
+export interface GroupOptions {
+  /** How many of its tasks run at once in this worker, 1 to 1,000. Default: 10. */
+  readonly concurrency?: number;
+  /** Where its handlers run. */
+  readonly executor?: ExecutorKind;
+  /** How long an attempt may take, for tasks that have no timeout of their own. Default: no bound. */
+  readonly timeout?: Duration;
+}
+
+/** What {@linkcode Kit.startWorker} takes. */
+export interface WorkerOptions {
+  /** The groups to work on, each with its concurrency. Default: the groups of the definitions that the handler is made of. */
+  readonly groups?: Readonly<Record<string, number | GroupOptions>>;
+  /** How often to look without being woken. Default: 5 s. */
+  readonly pollInterval?: Duration;
+  /** How long a stop waits for what runs. Default: 30 s. */
+  readonly grace?: Duration;
+  /** After this long without a heartbeat a worker is held to be dead; it beats three times as often. Default: 15 s. */
+  readonly lease?: Duration;
+  /** Whether it also rescues the tasks of dead workers and sweeps. Default: true. */
+  readonly maintenance?: boolean;
+  /** Stops the worker when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Told what the worker does. Default: warnings and errors go to the console. */
+  readonly log?: Log;
+  /** The least important level that is told. Default: `"info"` with a `log` of one's own, else `"warn"`. */
+  readonly logLevel?: LogLevel;
+}
+
+/** A running worker, as {@linkcode Kit.startWorker} returns it. */
+export interface RunningWorker extends AsyncDisposable {
+  /** The id of this start; another one after the worker was declared dead. */
+  readonly id: string;
+  /** Resolves when the worker has stopped, for whatever reason. */
+  readonly finished: Promise<void>;
+  /**
+   * Stops: no new claims; what runs may finish within the grace, is then aborted and given back without using an attempt.
+   * A second call with a grace of 0 cuts the first one short.
+   */
+  stop(options?: { grace?: Duration }): Promise<void>;
+}
+
+/** A task as an onlooker sees it. */
+export interface TaskInfo {
+  /** Its id. */
+  readonly id: string;
+  /** Its group. */
+  readonly group: string;
+  /** Its name. */
+  readonly name: string;
+  /** Where it is in its life. */
+  readonly state: TaskState;
+  /** 0 (taken first) to 9. */
+  readonly priority: number;
+  /** Not before this instant. */
+  readonly due: Date;
+  /** When it was initiated. */
+  readonly created: Date;
+  /** When its current or last attempt was claimed. */
+  readonly started: Date | null;
+  /** When it ended. */
+  readonly ended: Date | null;
+  /** When its outcome is forgotten. */
+  readonly expires: Date | null;
+  /** The schedule point that made it. */
+  readonly scheduled: Date | null;
+  /** Runs so far, the current one included. */
+  readonly attempt: number;
+  /** Of those before the current one, how many count as tries. */
+  readonly retryCount: number;
+  /** How long the outcome is kept after the end, in milliseconds. */
+  readonly ttl: number;
+  /** How long an attempt may take, in milliseconds. */
+  readonly timeout: number | null;
+  /** The unique key it holds or held. */
+  readonly unique: string | null;
+  /** The worker that runs it. */
+  readonly worker: string | null;
+  /** What the last attempt that did not succeed left. */
+  readonly error: StoredError | null;
+}
+
+/** What {@linkcode Kit.listTasks} takes. */
+export interface ListOptions {
+  /** Only of this group. */
+  readonly group?: string;
+  /** Only in this state. */
+  readonly state?: TaskState;
+  /** Only of this name. */
+  readonly name?: string;
+  /** At most so many, 1 to 1,000. Default: 100. */
+  readonly limit?: number;
+  /** Where the page before ended. */
+  readonly cursor?: string | null;
+}
+
+/** A worker as an onlooker sees it. */
+export interface WorkerInfo {
+  /** Its id. */
+  readonly id: string;
+  /** The host it runs on. */
+  readonly host: string;
+  /** Its process id. */
+  readonly pid: number;
+  /** Its runtime and version. */
+  readonly runtime: string;
+  /** When it was started, by its own clock. */
+  readonly started: Date;
+  /** When it last beat, by its own clock. */
+  readonly lastBeat: Date;
+  /** Its groups, with their concurrency. */
+  readonly groups: Readonly<Record<string, number>>;
+  /** How many attempts ran at its last beat. */
+  readonly running: number;
+  /** Whether it is stopping. */
+  readonly stopping: boolean;
+}
+
+/** Numbers of the whole database. */
+export interface Stats {
+  /** By group. */
+  readonly groups: Readonly<Record<string, Readonly<GroupStats>>>;
+  /** Whether all groups are paused. */
+  readonly pausedAll: boolean;
+  /** The groups that are paused. */
+  readonly paused: readonly string[];
+}
+
+/** The user's own writes and tasks that commit together, or not at all; made by {@linkcode Kit.atomic}. */
+export interface KitAtomic {
+  /** Refuses the whole commit unless the key is still at this version (null: absent). */
+  check(key: UserKey, versionstamp: string | null): KitAtomic;
+  /** Writes a value; `expireIn` in milliseconds. */
+  set(key: UserKey, value: unknown, options?: { expireIn?: number }): KitAtomic;
+  /** Deletes a key. */
+  delete(key: UserKey): KitAtomic;
+  /** Initiates a task with the commit. `eager` and `unique` are not to be had here. */
+  initiateTask(group: string, name: string, data?: unknown, options?: InitiateOptions): KitAtomic;
+  /** Commits. `ok` is false, and nothing was written, if a check failed. */
+  commit(): Promise<{ ok: true; results: Result[] } | { ok: false }>;
+}
+
+const OPEN_FIELDS = ["kv", "handler", "prefix", "clock", "random"];
+const INITIATE_FIELDS = ["due", "ttl", "priority", "timeout", "unique", "eager"];
+const WORKER_FIELDS = [
+  "groups",
+  "pollInterval",
+  "grace",
+  "lease",
+  "maintenance",
+  "signal",
+  "log",
+  "logLevel",
+];
+const GROUP_FIELDS = ["concurrency", "executor", "timeout"];
+
+/** Encodes for a Kit without a handler. */
+class CodecOnly extends TaskHandler {
+  override handle(): never {
+    throw new HandlerInvalid("Cannot run a task: the Kit was opened without a handler");
+  }
+}
+
+/**
+ * A database of tasks: initiates them, waits for them, looks at them, and starts workers for them.
+ *
+ * @example
+ * ```ts
+ * import { Kit, type Task, TaskHandler } from "@taskkit/taskkit";
+ *
+ * class Handler extends TaskHandler {
+ *   override handle(task: Task): string {
+ *     return `hello ${this.decodeData<string>(task)}`;
+ *   }
+ * }
+ *
+ * await using kit = await Kit.open({ kv: ":memory:", handler: new Handler() });
+ * await using worker = await kit.startWorker({ groups: { mail: 4 } });
+ * const result = await kit.initiateTask("mail", "greet", "Ada");
+ * console.log(await result.get({ timeout: "10s" })); // "hello Ada"
+ * ```
+ */
+export class Kit implements AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #store: Store;
+  readonly #handler: TaskHandler;
+  readonly #hasHandler: boolean;
+  readonly #closing = new AbortController();
+  readonly #workers = new Set<Worker>();
+  readonly #host: ResultHost;
+  #closed: Promise<void> | null = null;
+
+  private constructor(connection: Connection, store: Store, handler: TaskHandler | null) {
+    this.#connection = connection;
+    this.#store = store;
+    this.#handler = handler ?? new CodecOnly();
+    this.#hasHandler = handler !== null;
+    this.#host = { store, handler: this.#handler, closed: this.#closing.signal };
+  }
+
+  /**
+   * Opens a database.
+   *
+   * @throws {InvalidArgument} If an option is unknown or cannot be used.
+   * @throws {HandlerInvalid} If the handler module cannot be loaded or has no usable default export.
+   * @throws {KvUnavailable} If the database cannot be opened; the message says what to do.
+   * @throws {UnreadableRecord} If the database was laid out by a newer version (`NEWER_VERSION`).
+   */
+  static async open(options: KitOptions = {}): Promise<Kit> {
+    checkFields(options, "the options of Kit.open", OPEN_FIELDS);
+    const { clock = systemClock, random = systemRandom } = options;
+    const keys = new Keyspace(checkPrefix(options.prefix ?? "taskkit"));
+    const handler = await toHandler(options.handler);
+    const connection = await openConnection(options.kv);
+    const { kv } = connection;
+    try {
+      await checkFormat(kv, keys);
+      const checksMax = await measureChecks(kv, keys);
+      const bells = new Bells(kv, clock, connection.watchFile);
+      const ids = new IdSource(clock, random);
+      const remote = connection.remote || checksMax < 100;
+      return new Kit(
+        connection,
+        { kv, keys, clock, random, ids, bells, checksMax, remote },
+        handler,
+      );
+    } catch (error) {
+      if (connection.owned) kv.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Initiates a task and returns a handle on its outcome.
+   *
+   * @param definition A task made by `defineTask`; or a group, a name and data.
+   * @throws {InvalidArgument} If a name, an option, or the due time cannot be used.
+   * @throws {InvalidData} If the data does not fit the definition, cannot be encoded (`INVALID_DATA`), or has more than
+   * 1 MiB (`DATA_TOO_LARGE`).
+   * @throws {OutcomeUnknown} If the database did not say in time whether it was written; `ids` has the task's.
+   */
+  initiateTask<Input, R>(
+    definition: TaskDefinition<Input, R>,
+    data: Input,
+    options?: InitiateOptions,
+  ): Promise<Result<R>>;
+  /** Initiates a task of a group by its name. */
+  initiateTask(
+    group: string,
+    name: string,
+    data?: unknown,
+    options?: InitiateOptions,
+  ): Promise<Result>;
+  async initiateTask(
+    first: string | TaskDefinition,
+    second: unknown,
+    third?: unknown,
+    fourth?: InitiateOptions,
+  ): Promise<Result> {
+    this.#checkOpen("initiate a task");
+    let draft: Draft;
+    let options: InitiateOptions;
+    if (typeof first === "string") {
+      options = fourth ?? {};
+      draft = this.#draft(first, checkName(second, "the name of a task"), third, options);
+    } else {
+      options = (third ?? {}) as InitiateOptions;
+      draft = await this.#draftDefined(first, second, options);
+    }
+    if (options.eager === true) return await this.#runEagerly(draft);
+    const [id] = await enqueue(this.#store, [draft]);
+    return new Result(this.#host, id ?? draft.record.id);
+  }
+
+  /**
+   * Initiates many tasks: hundreds share one commit, so this is much faster than one by one. Each commit is atomic, the
+   * whole call is not; use {@linkcode Kit.atomic} where it must be.
+   *
+   * @throws {InvalidArgument} If one of them cannot be used; then none is written.
+   * @throws {OutcomeUnknown} If the database did not say in time; some may be written.
+   */
+  async initiateTasks(entries: readonly InitiateEntry[]): Promise<Result[]> {
+    this.#checkOpen("initiate tasks");
+    if (!Array.isArray(entries)) throw new InvalidArgument("Cannot initiate tasks: pass an array");
+    checkInteger(entries.length, "the number of tasks", 0, INITIATE_MAX);
+    const drafts = entries.map((entry) => {
+      checkFields(entry, "an entry of initiateTasks", [
+        "group",
+        "name",
+        "data",
+        ...INITIATE_FIELDS,
+      ]);
+      const { group, name, data, ...options } = entry;
+      if (options.eager === true) {
+        throw new InvalidArgument("Cannot initiate tasks: eager is for initiateTask alone");
+      }
+      return this.#draft(group, name, data, options);
+    });
+    const ids = await enqueue(this.#store, drafts);
+    return ids.map((id) => new Result(this.#host, id));
+  }
+
+  /**
+   * The user's own writes and tasks in one atomic commit.
+   *
+   * @example
+   * ```ts
+   * import { Kit } from "@taskkit/taskkit";
+   *
+   * await using kit = await Kit.open({ kv: ":memory:" });
+   * const order = { id: 7, total: 12 };
+   * const committed = await kit.atomic()
+   *   .set(["order", order.id], order)
+   *   .initiateTask("mail", "receipt", { id: order.id })
+   *   .commit();
+   * console.log(committed.ok); // true
+   * ```
+   */
+  atomic(): KitAtomic {
+    this.#checkOpen("build an atomic operation");
+    const recorder = new WriteRecorder();
+    const drafts: Draft[] = [];
+    const atomic: KitAtomic = {
+      check: (key, versionstamp) => (recorder.check(key, versionstamp), atomic),
+      set: (key, value, options) => (recorder.set(key, value, options), atomic),
+      delete: (key) => (recorder.delete(key), atomic),
+      initiateTask: (group, name, data, options = {}) => {
+        if (options.eager !== undefined || options.unique !== undefined) {
+          throw new InvalidArgument(
+            "Cannot initiate a task in an atomic operation: eager and unique are not to be had",
+          );
+        }
+        drafts.push(this.#draft(group, name, data, options));
+        return atomic;
+      },
+      commit: async () => {
+        this.#checkOpen("commit");
+        const isCommitted = await enqueueWith(
+          this.#store,
+          drafts,
+          toUserChanges(this.#store, recorder.writes),
+        );
+        if (!isCommitted) return { ok: false };
+        return { ok: true, results: drafts.map(({ record }) => new Result(this.#host, record.id)) };
+      },
+    };
+    return atomic;
+  }
+
+  /** A handle on the outcome of a task that was initiated elsewhere. Throws {@linkcode InvalidArgument} if it is no id. */
+  getResult<R = unknown>(id: string): Result<R> {
+    this.#checkOpen("get a result");
+    return new Result<R>(this.#host, checkId(id));
+  }
+
+  /**
+   * One task, with the progress that its handler told.
+   *
+   * @throws {TaskNotFound} If there is none with this id, or its ttl has passed.
+   */
+  async getTask(id: string): Promise<TaskInfo & { readonly progress: Progress | null }> {
+    this.#checkOpen("get a task");
+    const { record } = await readTask(this.#store, checkId(id));
+    return { ...toInfo(record), progress: await readProgress(this.#store, record) };
+  }
+
+  /**
+   * The data of a task, decoded.
+   *
+   * @throws {TaskNotFound} If there is none with this id, or its ttl has passed.
+   */
+  async getTaskData(id: string): Promise<unknown> {
+    this.#checkOpen("get a task's data");
+    const { record } = await readTask(this.#store, checkId(id));
+    const bytes = await readPayload(this.#store, id, record.data);
+    return this.#handler.decodeData(toTask(toInit(record, bytes)));
+  }
+
+  /** A page of tasks, the newest first. A page may be shorter than `limit` although there are more: `cursor` tells. */
+  async listTasks(
+    options: ListOptions = {},
+  ): Promise<{ tasks: TaskInfo[]; cursor: string | null }> {
+    this.#checkOpen("list tasks");
+    checkFields(options, "the options of listTasks", ["group", "state", "name", "limit", "cursor"]);
+    const { limit = 100, cursor = null, ...filter } = options;
+    checkInteger(limit, "limit", 1, LIST_PAGE_MAX);
+    if (filter.state !== undefined && !TASK_STATES.includes(filter.state)) {
+      throw new InvalidArgument(
+        `Cannot list tasks: ${shown(filter.state)} is no state; there are ${
+          TASK_STATES.join(", ")
+        }`,
+      );
+    }
+    const page = await listTasks(this.#store, filter, {
+      limit,
+      cursor: cursor === null ? null : checkId(cursor),
+    });
+    return { tasks: page.records.map(toInfo), cursor: page.cursor };
+  }
+
+  /** The workers of the database, dead ones included until they are noticed. */
+  async getWorkers(): Promise<WorkerInfo[]> {
+    this.#checkOpen("get workers");
+    return (await listWorkers(this.#store)).map(({ id, record }) => ({
+      id,
+      host: record.host,
+      pid: record.pid,
+      runtime: record.runtime,
+      started: new Date(record.startedMs),
+      lastBeat: new Date(record.beatMs),
+      groups: record.groups,
+      running: record.running,
+      stopping: record.stopping,
+    }));
+  }
+
+  /** Counts every task by group and state, about 200,000 tasks a second; and what is paused. */
+  async stats(): Promise<Stats> {
+    this.#checkOpen("get stats");
+    const [groups, control] = [await countTasks(this.#store), await readControl(this.#store)];
+    const sorted = [...groups].sort(([a], [b]) => a < b ? -1 : 1);
+    return {
+      groups: Object.fromEntries(sorted),
+      pausedAll: control.pausedAll,
+      paused: control.paused,
+    };
+  }
+
+  /** No worker of the database claims tasks of these groups (default: of any) until they are resumed. What runs goes on. */
+  async pause(groups?: readonly string[]): Promise<void> {
+    await this.#say("pause", groups);
+  }
+
+  /** Takes a pause of these groups (default: every pause) back. */
+  async resume(groups?: readonly string[]): Promise<void> {
+    await this.#say("resume", groups);
+  }
+
+  /** Stops the workers that run now, wherever they are: their work on these groups (default: on all). */
+  async shutdown(groups?: readonly string[]): Promise<void> {
+    await this.#say("shutdown", groups);
+  }
+
+  async #say(command: Command, groups: readonly string[] | undefined): Promise<void> {
+    this.#checkOpen(command);
+    if (groups !== undefined && !Array.isArray(groups)) {
+      throw new InvalidArgument(`Cannot ${command}: pass an array of groups, or nothing for all`);
+    }
+    await say(this.#store, command, groups?.map((group) => checkName(group, "a group")) ?? null);
+  }
+
+  /**
+   * Cancels a task. A queued one is cancelled at once; a running one is told through its `context.signal` and ends as
+   * cancelled unless it succeeds first. In neither case does a new attempt start.
+   *
+   * @returns `"cancelled"`, `"requested"` for a running one, or `"ended"` if it had ended before.
+   * @throws {TaskNotFound} If there is none with this id.
+   */
+  async cancel(id: string): Promise<CancelOutcome> {
+    this.#checkOpen("cancel a task");
+    return await cancel(this.#store, checkId(id));
+  }
+
+  /**
+   * Starts a task anew that failed, was discarded or cancelled: at once, with all its retries before it.
+   *
+   * @throws {TaskNotFound} If there is none with this id.
+   * @throws {Conflict} If it has not ended, or succeeded.
+   */
+  async retry(id: string): Promise<void> {
+    this.#checkOpen("retry a task");
+    await revive(this.#store, checkId(id));
+  }
+
+  /**
+   * Works until SIGTERM, SIGINT (Ctrl-C), `signal`, or {@linkcode Kit.shutdown}, and resolves after a graceful stop. A
+   * second signal stops at once, without the grace.
+   */
+  async start(options: WorkerOptions = {}): Promise<void> {
+    const worker = await this.startWorker(options);
+    let signals = 0;
+    const onSignal = () => void worker.stop(signals++ === 0 ? {} : { grace: 0 });
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
+    try {
+      await worker.finished;
+    } finally {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    }
+  }
+
+  /**
+   * Starts a worker and returns at once.
+   *
+   * @throws {InvalidArgument} If an option is unknown or cannot be used, or the Kit has no handler.
+   */
+  async startWorker(options: WorkerOptions = {}): Promise<RunningWorker> {
+    this.#checkOpen("start a worker");
+    checkFields(options, "the options of the worker", WORKER_FIELDS);
+    if (!this.#hasHandler) {
+      throw new InvalidArgument("Cannot start a worker: open the Kit with a handler");
+    }
+    const { signal, log, logLevel } = options;
+    const worker = new Worker({
+      store: this.#store,
+      handler: this.#handler,
+      groups: this.#groups(options.groups),
+      pollMs: positive(options.pollInterval, "pollInterval", POLL_MS_DEFAULT),
+      graceMs: options.grace === undefined
+        ? GRACE_MS_DEFAULT
+        : toMilliseconds(options.grace, "grace"),
+      leaseMs: positive(options.lease, "lease", LEASE_MS_DEFAULT),
+      maintenance: options.maintenance ?? true,
+      log: log ?? logToConsole,
+      logLevel: logLevel ?? (log === undefined ? "warn" : "info"),
+      host: hostname(),
+      pid: process.pid,
+      runtime: runtimeName(),
+    });
+    this.#workers.add(worker);
+    void worker.finished.then(() => this.#workers.delete(worker));
+    await worker.start();
+    const stop = (stopOptions: { grace?: Duration } = {}) =>
+      worker.stop(
+        stopOptions.grace === undefined ? undefined : toMilliseconds(stopOptions.grace, "grace"),
+      );
+    const onAbort = () => void worker.stop();
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    void worker.finished.then(() => signal?.removeEventListener("abort", onAbort));
+    return {
+      get id() {
+        return worker.id;
+      },
+      finished: worker.finished,
+      stop,
+      [Symbol.asyncDispose]: () => stop(),
+    };
+  }
+
+  #groups(options: WorkerOptions["groups"]): Map<string, GroupSetup> {
+    const groups = options ?? defaultGroups(this.#handler);
+    const names = Object.keys(groups);
+    checkInteger(names.length, "the number of groups", 1, GROUPS_MAX);
+    const inline: Executor = new InlineExecutor(this.#handler);
+    return new Map(
+      Object.entries(groups).map(([name, value]) => {
+        const group = typeof value === "number" ? { concurrency: value } : value;
+        checkFields(group, `the options of group "${name}"`, GROUP_FIELDS);
+        const { concurrency = CONCURRENCY_DEFAULT, timeout } = group;
+        return [checkName(name, "a group"), {
+          concurrency: checkInteger(
+            concurrency,
+            `the concurrency of group "${name}"`,
+            1,
+            CONCURRENCY_MAX,
+          ),
+          executor: inline,
+          timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
+        }];
+      }),
+    );
+  }
+
+  #draft(group: string, name: string, data: unknown, options: InitiateOptions): Draft {
+    checkFields(options, "the options of a task", INITIATE_FIELDS);
+    const { store } = this.#host;
+    checkName(group, "the group of a task");
+    checkName(name, "the name of a task");
+    const { priority = PRIORITY_DEFAULT, timeout, unique, ttl } = options;
+    const createdMs = store.clock.now();
+    const bytes = this.#handler.encodeData(group, name, data);
+    if (!(bytes instanceof Uint8Array)) {
+      throw new InvalidData(`Cannot initiate task "${name}": encodeData returned no Uint8Array`);
+    }
+    if (bytes.length > DATA_BYTES_MAX) {
+      throw new InvalidData(
+        `Cannot initiate task "${name}": its data has ${bytes.length} bytes; the bound is ${DATA_BYTES_MAX}; ` +
+          `store it elsewhere and pass where`,
+        { code: "DATA_TOO_LARGE" },
+      );
+    }
+    return {
+      data: bytes,
+      record: {
+        id: store.ids.next(),
+        group,
+        name,
+        priority: checkInteger(priority, "priority", 0, PRIORITY_MAX),
+        state: "queued",
+        dueMs: dueToMs(options.due, createdMs),
+        createdMs,
+        ttlMs: ttl === undefined ? TTL_MS_DEFAULT : toMilliseconds(ttl, "ttl"),
+        timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
+        scheduledMs: null,
+        unique: unique === undefined ? null : checkName(unique, "a unique key"),
+        attempt: 0,
+        released: 0,
+        lost: 0,
+        op: store.ids.token(),
+        lease: null,
+        startedMs: null,
+        endedMs: null,
+        expiresMs: null,
+        error: null,
+        result: null,
+      },
+    };
+  }
+
+  async #draftDefined(
+    definition: TaskDefinition,
+    data: unknown,
+    options: InitiateOptions,
+  ): Promise<Draft> {
+    if (typeof definition?.validate !== "function") {
+      throw new InvalidArgument(
+        `Cannot initiate ${
+          shown(definition)
+        }: pass a task made by defineTask, or a group and a name`,
+      );
+    }
+    await definition.validate(data);
+    const { group, name, timeoutMs } = definition;
+    return this.#draft(
+      group,
+      name,
+      data,
+      timeoutMs === null ? options : { timeout: timeoutMs, ...options },
+    );
+  }
+
+  async #runEagerly(draft: Draft): Promise<Result> {
+    if (draft.record.unique !== null) {
+      throw new InvalidArgument("Cannot run a task eagerly: unique is not to be had");
+    }
+    await settleEagerly(this.#store, this.#handler, draft);
+    return new Result(this.#host, draft.record.id);
+  }
+
+  #checkOpen(act: string): void {
+    if (this.#closing.signal.aborted) throw new KitClosed(act);
+  }
+
+  /** Stops this Kit's workers gracefully and closes the database, unless it was passed open. Twice does no harm. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    this.#closing.abort();
+    this.#store.bells.close();
+    if (this.#connection.owned) this.#store.kv.close();
+  }
+
+  /** Closes the Kit at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function checkPrefix(prefix: unknown): string[] {
+  const parts: unknown[] = Array.isArray(prefix) ? prefix : [prefix];
+  checkInteger(parts.length, "the number of parts of prefix", 1, PREFIX_PARTS_MAX);
+  return parts.map((part) => checkName(part, "prefix"));
+}
+
+async function toHandler(handler: KitOptions["handler"]): Promise<TaskHandler | null> {
+  if (handler === undefined) return null;
+  if (handler instanceof TaskHandler) return handler;
+  if (handler instanceof URL) return await loadHandler(handler);
+  throw new HandlerInvalid(
+    `Cannot use ${
+      shown(handler)
+    } as handler: pass an instance of a class that extends TaskHandler, or the URL of its ` +
+      `module: new URL("./handler.ts", import.meta.url)`,
+  );
+}
+
+function checkId(id: unknown): string {
+  if (isId(id)) return id;
+  throw new InvalidArgument(`Cannot use ${shown(id)} as the id of a task: it is no UUID`);
+}
+
+/** A due time from now if it is text, an instant if it is not. */
+function dueToMs(due: InitiateOptions["due"], nowMs: number): number {
+  if (due === undefined) return nowMs;
+  return typeof due === "string" ? nowMs + toMilliseconds(due, "due") : toEpochMs(due, "due");
+}
+
+function positive(duration: Duration | undefined, what: string, defaultMs: number): number {
+  if (duration === undefined) return defaultMs;
+  const ms = toMilliseconds(duration, what);
+  if (ms === 0) throw new InvalidArgument(`Cannot use 0 as ${what}: it must be longer`);
+  return ms;
+}
+
+function defaultGroups(handler: TaskHandler): Record<string, number> {
+  const groups: unknown = Reflect.get(handler, "groups");
+  if (Array.isArray(groups)) {
+    return Object.fromEntries(groups.map((group) => [group, CONCURRENCY_DEFAULT]));
+  }
+  throw new InvalidArgument(
+    "Cannot start a worker: say which groups it works on, such as { groups: { mail: 4 } }",
+  );
+}
+
+function toInfo(record: TaskRecord): TaskInfo {
+  const date = (ms: number | null) => ms === null ? null : new Date(ms);
+  return {
+    id: record.id,
+    group: record.group,
+    name: record.name,
+    state: record.state,
+    priority: record.priority,
+    due: new Date(record.dueMs),
+    created: new Date(record.createdMs),
+    started: date(record.startedMs),
+    ended: date(record.endedMs),
+    expires: date(record.expiresMs),
+    scheduled: date(record.scheduledMs),
+    attempt: record.attempt,
+    retryCount: Math.max(0, record.attempt - 1 - record.released),
+    ttl: record.ttlMs,
+    timeout: record.timeoutMs,
+    unique: record.unique,
+    worker: record.lease?.worker ?? null,
+    error: isTerminal(record.state) && record.state === "succeeded" ? null : record.error,
+  };
+}
+
+const logToConsole: Log = (entry) => {
+  const about = entry.task === undefined
+    ? ""
+    : ` task "${entry.task}" (${entry.group}/${entry.name})`;
+  console[entry.level](`taskkit:${about} ${entry.message}`);
+};
+
+function runtimeName(): string {
+  if (globalThis.Deno?.version !== undefined) return `deno ${Deno.version.deno}`;
+  return process.versions.bun === undefined
+    ? `node ${process.versions.node}`
+    : `bun ${process.versions.bun}`;
+}

@@ -1,0 +1,201 @@
+/**
+ * Opens a database: a path, a KV Connect URL, an open KV, or nothing for the default one; in Deno, Bun and Node; and finds
+ * out what the connection can do.
+ *
+ * @module
+ */
+
+import { existsSync, statSync, watch } from "node:fs";
+import { dirname, resolve } from "node:path";
+import process from "node:process";
+import { deserialize, serialize } from "node:v8";
+import { InvalidArgument, KvUnavailable, UnreadableRecord, Unsupported } from "../core/errors.ts";
+import { shown } from "../core/duration.ts";
+import { KV_COMMIT_CHECKS_MIN, KV_PROBE_CHECKS } from "../core/limits.ts";
+import type { WatchFile } from "./bells.ts";
+import type { Keyspace } from "./keyspace.ts";
+import type { KvPort } from "./port.ts";
+import { decodeJson, encodeJson, isCount, must } from "./record_codec.ts";
+
+/**
+ * Where the database is: a path to a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
+ * open `Deno.Kv` or `Kv` of `@deno/kv`, or undefined for the runtime's default database.
+ */
+export type KvSource = string | URL | KvPort | undefined;
+
+/** An open connection. */
+export interface Connection {
+  readonly kv: KvPort;
+  /** Whether `close` is ours to call. */
+  readonly owned: boolean;
+  readonly remote: boolean;
+  readonly watchFile: WatchFile;
+}
+
+/**
+ * Opens a connection.
+ *
+ * @throws {InvalidArgument} If `source` is none of the above, or a URL that would send the token in the clear.
+ * @throws {KvUnavailable} If the database cannot be opened; the message says what to do.
+ * @throws {Unsupported} If the runtime has no default database.
+ */
+export async function openConnection(source: KvSource): Promise<Connection> {
+  const noFile: WatchFile = () => null;
+  if (isKv(source)) return { kv: source, owned: false, remote: false, watchFile: noFile };
+  if (source === undefined) {
+    return { kv: await openEmbedded(undefined), owned: true, remote: false, watchFile: noFile };
+  }
+  const text = source instanceof URL ? source.href : source;
+  if (typeof text !== "string" || text === "") {
+    throw new InvalidArgument(
+      `Cannot open the database: kv is ${
+        shown(source)
+      }; pass a path, a KV Connect URL, an open Deno.Kv, or leave it out`,
+    );
+  }
+  if (/^https?:/i.test(text)) {
+    return { kv: await openRemote(text), owned: true, remote: true, watchFile: noFile };
+  }
+  if (text === ":memory:") {
+    return { kv: await openEmbedded(text), owned: true, remote: false, watchFile: noFile };
+  }
+  const path = resolve(text);
+  checkPath(path);
+  const kv = await openEmbedded(path);
+  return { kv, owned: true, remote: false, watchFile: (onChange) => watchLog(path, onChange) };
+}
+
+function isKv(source: unknown): source is KvPort {
+  return typeof source === "object" && source !== null && "atomic" in source &&
+    typeof source.atomic === "function" &&
+    "watch" in source && typeof source.watch === "function";
+}
+
+function checkPath(path: string): void {
+  if (existsSync(path) && statSync(path).isDirectory()) {
+    throw new KvUnavailable(
+      `Cannot open the database: "${path}" is a folder; pass the path of a file in it`,
+    );
+  }
+  if (!existsSync(dirname(path))) {
+    throw new KvUnavailable(
+      `Cannot open the database: the folder "${dirname(path)}" does not exist; make it first`,
+    );
+  }
+}
+
+async function openEmbedded(path: string | undefined): Promise<KvPort> {
+  try {
+    // Deno's own KV where it is switched on; the npm package elsewhere, which reads and writes the same file.
+    if (hasDenoKv()) return await Deno.openKv(path) as unknown as KvPort;
+    if (path === undefined) {
+      throw new Unsupported(
+        `Cannot open the default database: this runtime has none; pass a path as kv, or in Deno run with --unstable-kv`,
+      );
+    }
+    return await openNpm(path, {});
+  } catch (error) {
+    if (error instanceof Unsupported) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KvUnavailable(
+      `Cannot open the database ${
+        path === undefined ? "" : `"${path}"`
+      }: ${why}; is it a Deno KV file, and may this process write it?`,
+      { cause: error },
+    );
+  }
+}
+
+function hasDenoKv(): boolean {
+  return typeof globalThis.Deno?.openKv === "function";
+}
+
+/** Hosts that are this machine: there a token in the clear goes nowhere. */
+const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+async function openRemote(text: string): Promise<KvPort> {
+  const url = URL.parse(text);
+  if (url === null || url.username !== "" || url.password !== "" || url.search !== "") {
+    throw new InvalidArgument(
+      "Cannot open the database: the KV Connect URL must be plain, without user, password or query; " +
+        "the token comes from the environment variable DENO_KV_ACCESS_TOKEN",
+    );
+  }
+  if (url.protocol === "http:" && !LOOPBACK.has(url.hostname)) {
+    throw new InvalidArgument(
+      `Cannot open the database: "${url.origin}" would receive the access token unencrypted; use https://`,
+    );
+  }
+  const accessToken = process.env.DENO_KV_ACCESS_TOKEN;
+  if (accessToken === undefined || accessToken === "") {
+    throw new KvUnavailable(
+      `Cannot open the database at "${url.origin}": set the environment variable DENO_KV_ACCESS_TOKEN to its access token`,
+    );
+  }
+  try {
+    // The npm client also in Deno: the built-in one takes 44 ms for each write of 1 KB or more, and repeats for ever.
+    return await openNpm(url.href, { accessToken });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KvUnavailable(`Cannot open the database at "${url.origin}": ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+async function openNpm(path: string, options: { accessToken?: string }): Promise<KvPort> {
+  const { openKv } = await import("@deno/kv");
+  // Bun's V8 serialization has to be handed over; Taskkit's own values are bytes and never need it.
+  const codec = { encodeV8: serialize, decodeV8: deserialize };
+  return await openKv(path, { ...options, ...codec }) as unknown as KvPort;
+}
+
+/** Watches the log of the SQLite file, to which every commit of every process is written. */
+function watchLog(path: string, onChange: () => void): (() => void) | null {
+  try {
+    const watcher = watch(`${path}-wal`, { persistent: false }, onChange);
+    // The file may go away under it; the poll behind every wait goes on.
+    watcher.on("error", () => watcher.close());
+    return () => watcher.close();
+  } catch {
+    return null;
+  }
+}
+
+/** How many checks one commit may have on this connection: asked with checks of absent keys and no change. */
+export async function measureChecks(kv: KvPort, keys: Keyspace): Promise<number> {
+  let atomic = kv.atomic();
+  for (let n = 0; n < KV_PROBE_CHECKS; n++) {
+    atomic = atomic.check({ key: keys.task(`probe ${n}`), versionstamp: null });
+  }
+  try {
+    await atomic.commit();
+    return KV_PROBE_CHECKS;
+  } catch {
+    return KV_COMMIT_CHECKS_MIN;
+  }
+}
+
+/** The layout of the keys that this code reads and writes; a new one is a new number here. */
+const FORMAT = 1;
+
+/**
+ * Notes the format of a new database, and refuses one whose keys are laid out by a newer version.
+ *
+ * @throws {UnreadableRecord} With code `NEWER_VERSION`.
+ */
+export async function checkFormat(kv: KvPort, keys: Keyspace): Promise<void> {
+  const { value } = await kv.get(keys.format());
+  if (value === null) {
+    await kv.atomic().check({ key: keys.format(), versionstamp: null })
+      .set(keys.format(), encodeJson({ format: FORMAT })).commit();
+    return;
+  }
+  const format = decodeJson(value, "database format", (fields) => must(fields.format, isCount));
+  if (format > FORMAT) {
+    throw new UnreadableRecord(
+      "NEWER_VERSION",
+      `Cannot open the database: its format is ${format}, this version of Taskkit knows up to ${FORMAT}; update Taskkit`,
+    );
+  }
+}

@@ -1,0 +1,498 @@
+/**
+ * A worker: claimers, attempts, settler, heartbeat and rescuer put together, started once and stopped once.
+ *
+ * @module
+ */
+
+import type { Timer } from "../core/clock.ts";
+import { Conflict, LeaseLost, TaskCancelled, WorkerStopping } from "../core/errors.ts";
+import type { TaskHandler } from "../core/handler.ts";
+import { guarded, type Log, type LogLevel } from "../core/log.ts";
+import { PHANTOM_LEASE_MS, SERVICE_PAUSE_MS_MAX } from "../core/limits.ts";
+import { type TaskRecord, toInit, toTask } from "../core/task.ts";
+import type { Executor } from "../executor/executor.ts";
+import { resolveFailure } from "../executor/run_handler.ts";
+import type { StoredLease, StoredWorker } from "../store/beat.ts";
+import type { Listener } from "../store/bells.ts";
+import type { HeldLease } from "../store/claim.ts";
+import { type Control, readControl } from "../store/control.ts";
+import { rescueLease } from "../store/rescue.ts";
+import type { Settled, Settlement } from "../store/settle.ts";
+import type { Store } from "../store/store.ts";
+import { Attempt, type AttemptHost, toEnding } from "./attempt.ts";
+import { Claimer } from "./claimer.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { Rescuer } from "./rescuer.ts";
+import { Settler } from "./settler.ts";
+import { serve, Waker } from "./waker.ts";
+
+/** How a group is worked on. */
+export interface GroupSetup {
+  readonly concurrency: number;
+  readonly executor: Executor;
+  readonly timeoutMs: number | null;
+}
+
+/** How a worker works; everything is resolved and in milliseconds. */
+export interface WorkerSetup {
+  readonly store: Store;
+  readonly handler: TaskHandler;
+  readonly groups: ReadonlyMap<string, GroupSetup>;
+  readonly pollMs: number;
+  readonly graceMs: number;
+  readonly leaseMs: number;
+  readonly maintenance: boolean;
+  readonly log: Log;
+  readonly logLevel: LogLevel;
+  readonly host: string;
+  readonly pid: number;
+  readonly runtime: string;
+}
+
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** A running worker. */
+export class Worker {
+  readonly #setup: WorkerSetup;
+  readonly #store: Store;
+  readonly #log: Log;
+  readonly #levelMin: number;
+  readonly #startedMs: number;
+  readonly #claimers = new Map<string, Claimer>();
+  readonly #attempts = new Set<Attempt>();
+  readonly #leases = new Map<string, HeldLease>();
+  readonly #phantoms = new Map<string, number>();
+  readonly #settler: Settler;
+  readonly #heartbeat: Heartbeat;
+  readonly #rescuer: Rescuer;
+  readonly #services: Promise<void>[] = [];
+  readonly #controlWaker: Waker;
+  readonly #rescueWaker: Waker;
+  readonly #listeners: Listener[] = [];
+  #workerBell: Listener | null = null;
+  #shutdownSeen: Control | null = null;
+  #workers: readonly StoredWorker[] = [];
+  #isStopping = false;
+  #isStopped = false;
+  #stop: Promise<void> | null = null;
+  #hurry = Promise.withResolvers<void>();
+  #attemptsGone: PromiseWithResolvers<void> | null = null;
+  readonly #finished = Promise.withResolvers<void>();
+
+  constructor(setup: WorkerSetup) {
+    this.#setup = setup;
+    this.#store = setup.store;
+    this.#log = guarded(setup.log);
+    this.#levelMin = LEVELS.indexOf(setup.logLevel);
+    this.#startedMs = setup.store.clock.now();
+    this.#controlWaker = new Waker(setup.store.clock);
+    this.#rescueWaker = new Waker(setup.store.clock);
+    this.#settler = new Settler(
+      setup.store,
+      (settlement, settled) => this.#onSettled(settlement, settled),
+    );
+    const { leaseMs } = setup;
+    this.#heartbeat = new Heartbeat(setup.store, {
+      leaseMs,
+      beatMs: leaseMs / 3,
+      about: () => ({
+        host: setup.host,
+        pid: setup.pid,
+        runtime: setup.runtime,
+        startedMs: this.#startedMs,
+        groups: Object.fromEntries(
+          [...setup.groups].map(([name, group]) => [name, group.concurrency]),
+        ),
+        running: this.#attempts.size,
+        stopping: this.#isStopping,
+      }),
+      heldLeases: () => new Set(this.#leases.keys()),
+      onLeases: (stored, held) => this.#onLeases(stored, held),
+      onFenced: (why) => this.#onFenced(why),
+      onTrouble: (error) => this.#trouble("heartbeat", error),
+    });
+    this.#rescuer = new Rescuer(setup.store, {
+      leaseMs,
+      sweepMs: leaseMs / 3,
+      id: () => this.#heartbeat.id,
+      onWorkers: (workers) => this.#workers = workers,
+      onRescued: (worker, tasks) => this.#onRescued(worker, tasks),
+    });
+  }
+
+  /** This start's id; another one after the worker was declared dead. */
+  get id(): string {
+    return this.#heartbeat.id;
+  }
+
+  /** Resolves when the worker has stopped. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  /** Starts everything. Rejects, with nothing left running, if a handler module cannot be loaded or the database is away. */
+  async start(): Promise<void> {
+    const { groups, pollMs, maintenance } = this.#setup;
+    const executors = this.#executors();
+    try {
+      await Promise.all(executors.map((executor) => executor.start()));
+      this.#applyControl(await readControl(this.#store));
+      await this.#heartbeat.start();
+    } catch (error) {
+      await Promise.allSettled(executors.map((executor) => executor.stop()));
+      this.#finished.resolve();
+      throw error;
+    }
+    for (const [name, group] of groups) this.#addClaimer(name, group);
+    this.#applyControl(this.#shutdownSeen);
+    this.#listenToWorkerBell();
+    this.#listeners.push(
+      this.#store.bells.listen([this.#store.keys.control()], () => this.#controlWaker.ring()),
+    );
+    this.#services.push(this.#serve("control", this.#controlWaker, async () => {
+      this.#applyControl(await readControl(this.#store));
+      return pollMs;
+    }));
+    if (maintenance) {
+      this.#services.push(this.#serve("rescue", this.#rescueWaker, () => this.#rescuer.sweep()));
+    }
+    for (const claimer of this.#claimers.values()) claimer.start();
+    this.#tell("info", "worker.started", `Worker "${this.id}" works on ${this.#describeGroups()}`);
+  }
+
+  /**
+   * Stops claiming, waits up to `graceMs` for what runs, then aborts it and gives it back without using an attempt.
+   * Resolves when nothing of the worker runs any more. A second call with a shorter grace cuts the first one short.
+   */
+  stop(graceMs: number = this.#setup.graceMs): Promise<void> {
+    if (this.#stop !== null && graceMs === 0) this.#hurry.resolve();
+    this.#stop ??= this.#stopOnce(graceMs);
+    return this.#stop;
+  }
+
+  async #stopOnce(graceMs: number): Promise<void> {
+    const { clock } = this.#store;
+    this.#isStopping = true;
+    this.#tell(
+      "info",
+      "worker.stopping",
+      `Worker "${this.id}" stops; ${this.#attempts.size} running`,
+    );
+    await Promise.all([...this.#claimers.values()].map((claimer) => claimer.stop()));
+    for (const listener of this.#listeners) listener.stop();
+
+    let graceTimer: Timer | null = null;
+    if (graceMs > 0 && this.#attempts.size > 0) {
+      const over = new Promise<void>((resolve) => graceTimer = clock.timer(graceMs, resolve));
+      await Promise.race([this.#allAttemptsEnd(), over, this.#hurry.promise]);
+      (graceTimer as Timer | null)?.cancel();
+    }
+    const aborted = this.#attempts.size;
+    for (const attempt of this.#attempts) attempt.abort(new WorkerStopping());
+    await this.#allAttemptsEnd();
+    if (aborted > 0) {
+      this.#tell(
+        "warn",
+        "worker.aborted",
+        `${aborted} running attempts were aborted and are given back`,
+      );
+    }
+    // Outcomes that cannot be written within a lease's time are somebody else's by then.
+    const giveUp = clock.timer(this.#setup.leaseMs, () => this.#settler.giveUp());
+    await this.#settler.flush();
+    giveUp.cancel();
+    this.#settler.giveUp();
+
+    this.#isStopped = true;
+    this.#controlWaker.ring();
+    this.#rescueWaker.ring();
+    await Promise.all(this.#services);
+    await Promise.allSettled(this.#executors().map((executor) => executor.stop()));
+    this.#workerBell?.stop();
+    await this.#heartbeat.stop();
+    this.#tell("info", "worker.stopped", `Worker "${this.id}" has stopped`);
+    this.#finished.resolve();
+  }
+
+  #executors(): Executor[] {
+    return [...new Set([...this.#setup.groups.values()].map((group) => group.executor))];
+  }
+
+  #addClaimer(name: string, group: GroupSetup): void {
+    const { store, handler } = this.#setup;
+    const attemptHost: AttemptHost = {
+      store,
+      handler,
+      executor: group.executor,
+      timeoutMs: group.timeoutMs,
+      log: (level, event, message, record, more) =>
+        this.#tellTask(level, event, message, record, more),
+    };
+    const claimer = new Claimer(
+      store,
+      {
+        id: () => this.#heartbeat.id,
+        mayClaim: () => !this.#isStopping && this.#heartbeat.isAlive,
+        window: (groupName) => this.#window(groupName),
+        onClaimed: (lease) => this.#leases.set(lease.id, lease),
+        run: (lease, record) => this.#run(attemptHost, lease, record),
+        giveBack: (lease, record) => this.#giveBack(lease, record),
+        onTrouble: (error) => this.#trouble(`claim of group "${name}"`, error),
+      },
+      name,
+      { concurrency: group.concurrency, pollMs: this.#setup.pollMs },
+    );
+    this.#claimers.set(name, claimer);
+    this.#listeners.push(
+      this.#store.bells.listen([this.#store.keys.groupBell(name)], () => claimer.wake()),
+    );
+  }
+
+  /** The window of this worker among those that work on the group, by their ids. */
+  #window(group: string): { rank: number; of: number } {
+    const ids = this.#workers
+      .filter(({ record }) => Object.hasOwn(record.groups, group) && !record.stopping)
+      .map(({ id }) => id).sort();
+    const rank = ids.indexOf(this.#heartbeat.id);
+    return rank === -1 ? { rank: 0, of: 1 } : { rank, of: ids.length };
+  }
+
+  async #run(host: AttemptHost, lease: HeldLease, record: TaskRecord): Promise<void> {
+    if (lease.cancelled.has(record.id) || !this.#heartbeat.isAlive) {
+      return this.#giveBack(lease, record);
+    }
+    const attempt = new Attempt(host, lease, record);
+    this.#attempts.add(attempt);
+    this.#tellTask("debug", "task.started", "started", record);
+    const ending = await attempt.run();
+    this.#attempts.delete(attempt);
+    this.#settler.add({ lease, record, ending });
+    if (this.#attempts.size === 0) {
+      this.#attemptsGone?.resolve();
+      this.#attemptsGone = null;
+    }
+  }
+
+  #giveBack(lease: HeldLease, record: TaskRecord): void {
+    this.#settler.add({ lease, record, ending: { kind: "release", dueMs: record.dueMs } });
+  }
+
+  #allAttemptsEnd(): Promise<void> {
+    if (this.#attempts.size === 0) return Promise.resolve();
+    this.#attemptsGone ??= Promise.withResolvers();
+    return this.#attemptsGone.promise;
+  }
+
+  #onSettled(settlement: Settlement, settled: Settled): void {
+    const { lease, record } = settlement;
+    switch (settled.kind) {
+      case "settled":
+        this.#tellOutcome(settlement, settled.record);
+        break;
+      case "lost":
+        lease.tasks.delete(record.id);
+        this.#tellTask(
+          "warn",
+          "task.lost",
+          "its outcome was refused: the lease was lost, another worker has it",
+          record,
+        );
+        break;
+      case "refused":
+        void this.#refused(settlement, settled.error);
+        break;
+    }
+    if (lease.tasks.size === 0) this.#leases.delete(lease.id);
+  }
+
+  /** The user's own writes could not be committed: that fails the attempt, and the handler's rule says what follows. */
+  async #refused({ lease, record }: Settlement, cause: unknown): Promise<void> {
+    const error = new Conflict(
+      "Cannot complete: one of the handler's own checks failed, or its writes cannot be stored",
+      {
+        cause,
+      },
+    );
+    const data = record.data.kind === "inline" ? record.data.bytes : new Uint8Array(0);
+    const outcome = await resolveFailure(this.#setup.handler, toTask(toInit(record, data)), error);
+    this.#settler.add({ lease, record, ending: toEnding(outcome, this.#store.clock.now()) });
+  }
+
+  /** Leases as they lie in the database, listed after `heldBefore` was noted. */
+  #onLeases(stored: readonly StoredLease[], heldBefore: ReadonlySet<string>): void {
+    const { clock } = this.#store;
+    const found = new Set<string>();
+    for (const { id, record } of stored) {
+      found.add(id);
+      const lease = this.#leases.get(id);
+      if (lease !== undefined) {
+        for (const task of record.cancel) this.#cancel(lease, task);
+        continue;
+      }
+      const since = this.#phantoms.get(id) ?? clock.monotonic();
+      this.#phantoms.set(id, since);
+      if (clock.monotonic() - since >= PHANTOM_LEASE_MS) void this.#dropPhantom(id);
+    }
+    for (const id of [...this.#phantoms.keys()]) {
+      if (!found.has(id) || this.#leases.has(id)) this.#phantoms.delete(id);
+    }
+    for (const id of heldBefore) {
+      if (!found.has(id)) this.#abortLease(id, "it was rescued by another worker");
+    }
+  }
+
+  /** A claim whose answer was lost made this lease after all; nobody runs its tasks. */
+  async #dropPhantom(id: string): Promise<void> {
+    this.#phantoms.delete(id);
+    try {
+      const { workerVersion } = this.#heartbeat;
+      await rescueLease(
+        this.#store,
+        { worker: this.#heartbeat.id, version: workerVersion },
+        id,
+        "release",
+      );
+    } catch (error) {
+      this.#trouble("phantom lease", error);
+    }
+  }
+
+  #cancel(lease: HeldLease, task: string): void {
+    if (lease.cancelled.has(task)) return;
+    lease.cancelled.add(task);
+    for (const attempt of this.#attempts) {
+      if (attempt.lease === lease && attempt.record.id === task) {
+        attempt.abort(new TaskCancelled(task));
+      }
+    }
+  }
+
+  /** A lease that is not in the database: its attempts, if any still run, work for nothing. */
+  #abortLease(id: string, why: string): void {
+    for (const attempt of this.#attempts) {
+      if (attempt.lease.id === id) attempt.abort(new LeaseLost(why));
+    }
+  }
+
+  #onFenced(why: string): void {
+    this.#tell("warn", "worker.fenced", `Worker "${this.id}" stops what it runs: ${why}`);
+    for (const attempt of this.#attempts) attempt.abort(new LeaseLost(why));
+    for (const claimer of this.#claimers.values()) claimer.giveBackReady();
+    this.#store.clock.soon(() => this.#listenToWorkerBell());
+  }
+
+  #onRescued(worker: string, tasks: readonly TaskRecord[]): void {
+    this.#tell(
+      "warn",
+      "worker.rescued",
+      `Worker "${worker}" is dead; ${tasks.length} tasks were taken back`,
+      {
+        tasks: tasks.map(({ id }) => id).slice(0, 10),
+      },
+    );
+  }
+
+  #listenToWorkerBell(): void {
+    this.#workerBell?.stop();
+    if (this.#isStopped) return;
+    const key = this.#store.keys.workerBell(this.id);
+    this.#workerBell = this.#store.bells.listen([key], () => this.#heartbeat.wake());
+  }
+
+  #applyControl(control: Control | null): void {
+    if (control === null) return;
+    const seen = this.#shutdownSeen ?? control;
+    this.#shutdownSeen ??= control;
+    let left = 0;
+    for (const [name, claimer] of this.#claimers) {
+      const isShut = (control.shutdown[name] ?? 0) > (seen.shutdown[name] ?? 0);
+      if (!isShut) left++;
+      claimer.pause(isShut || control.pausedAll || control.paused.includes(name));
+    }
+    if (this.#claimers.size === 0) return;
+    if ((left === 0 || control.shutdownAll > seen.shutdownAll) && !this.#isStopping) {
+      this.#tell("info", "worker.shutdown", `Worker "${this.id}" was told to shut down`);
+      void this.stop();
+    }
+  }
+
+  #serve(what: string, waker: Waker, turn: () => Promise<number>): Promise<void> {
+    return serve(waker, () => this.#isStopped, turn, (error) => {
+      this.#trouble(what, error);
+      return SERVICE_PAUSE_MS_MAX * (0.5 + this.#store.random.next());
+    });
+  }
+
+  #trouble(what: string, error: unknown): void {
+    if (this.#isStopped) return;
+    const why = error instanceof Error ? error.message : String(error);
+    this.#tell("warn", "worker.trouble", `Trouble with the ${what}, trying again: ${why}`);
+  }
+
+  #describeGroups(): string {
+    return [...this.#setup.groups]
+      .map(([name, { concurrency, executor }]) =>
+        `"${name}" (${concurrency} at once, ${executor.kind})`
+      ).join(", ");
+  }
+
+  #tell(level: LogLevel, event: string, message: string, fields?: Record<string, unknown>): void {
+    if (LEVELS.indexOf(level) < this.#levelMin) return;
+    const at = this.#store.clock.now();
+    this.#log({ level, event, message, at, ...(fields === undefined ? {} : { fields }) });
+  }
+
+  #tellTask: AttemptHost["log"] = (level, event, message, record, more = {}) => {
+    if (LEVELS.indexOf(level) < this.#levelMin) return;
+    const { id: task, group, name, attempt } = record;
+    this.#log({
+      level,
+      event,
+      message,
+      at: this.#store.clock.now(),
+      task,
+      group,
+      name,
+      attempt,
+      ...more,
+    });
+  };
+
+  #tellOutcome({ record, ending }: Settlement, now: TaskRecord): void {
+    const ms = record.startedMs === null ? 0 : this.#store.clock.now() - record.startedMs;
+    switch (now.state) {
+      case "succeeded":
+        return this.#tellTask("info", "task.succeeded", "succeeded", record, { ms });
+      case "failed":
+        return this.#tellTask("error", "task.failed", `failed: ${now.error?.message}`, record, {
+          ms,
+        });
+      case "discarded":
+        return this.#tellTask(
+          "warn",
+          "task.discarded",
+          `discarded: ${now.error?.message}`,
+          record,
+          { ms },
+        );
+      case "cancelled":
+        return this.#tellTask("info", "task.cancelled", "cancelled", record, { ms });
+      case "queued": {
+        const due = new Date(now.dueMs).toISOString();
+        if (ending.kind === "retry") {
+          return this.#tellTask(
+            "warn",
+            "task.retried",
+            `failed, due again at ${due}: ${now.error?.message}`,
+            record,
+            { ms },
+          );
+        }
+        const why = now.error === null ? "" : `: ${now.error.message}`;
+        return this.#tellTask("info", "task.released", `given back, due at ${due}${why}`, record, {
+          ms,
+        });
+      }
+    }
+  }
+}
