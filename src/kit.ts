@@ -342,7 +342,7 @@ export class Kit implements AsyncDisposable {
     try {
       await checkFormat(kv, keys);
       const checksMax = await measureChecks(kv, keys);
-      const bells = new Bells(kv, clock, connection.watchFile);
+      const bells = new Bells(kv, clock, connection.hints);
       const ids = new IdSource(clock, random);
       const remote = connection.remote || checksMax < 100;
       return new Kit(

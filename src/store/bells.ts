@@ -2,8 +2,8 @@
  * Doorbells: who waits for a key to change is woken, from three sides:
  *
  * - in this process, at once, by whoever committed the change (`ring`);
- * - by `watch`, from the same process and over KV Connect;
- * - by a watch on the log of the SQLite file, from other processes on this machine, where `watch` does not reach.
+ * - by a watch on the log of the SQLite file, from everybody on this machine, where the database is a file we opened;
+ * - by `watch` over the connection otherwise: KV Connect, and a KV that was passed open.
  *
  * All three are hints: they coalesce, come early, or not at all. Whoever waits looks for itself, and polls.
  *
@@ -21,6 +21,13 @@ import type { Key, KvPort } from "./port.ts";
 
 /** Watches a file for changes by other processes; returns how to end it, or null where that is not to be had. */
 export type WatchFile = (onChange: () => void) => (() => void) | null;
+
+/** From where a connection can be told of changes. */
+export interface Hints {
+  readonly watchFile: WatchFile;
+  /** Whether `watch` can be used over the connection. */
+  readonly canWatch: boolean;
+}
 
 /** A listener to take back. */
 export interface Listener {
@@ -42,7 +49,7 @@ const FILE_PAUSE_MS_EACH = 0.2;
 export class Bells {
   readonly #kv: KvPort;
   readonly #clock: Clock;
-  readonly #watchFile: WatchFile;
+  readonly #hints: Hints;
   readonly #ears = new Map<string, Set<Ear>>();
   #earCount = 0;
   #unwatchFile: (() => void) | null = null;
@@ -50,10 +57,10 @@ export class Bells {
   #secondLook: Timer | null = null;
   readonly #streams = new Set<AbortController>();
 
-  constructor(kv: KvPort, clock: Clock, watchFile: WatchFile) {
+  constructor(kv: KvPort, clock: Clock, hints: Hints) {
     this.#kv = kv;
     this.#clock = clock;
-    this.#watchFile = watchFile;
+    this.#hints = hints;
   }
 
   /** Wakes whoever in this process listens to one of the keys. */
@@ -65,21 +72,19 @@ export class Bells {
   }
 
   /**
-   * Calls `wake` when a task may have ended. There can be thousands of such listeners: where the log of the file is
-   * watched, and beyond a few where it is not, they do without a watch over the connection.
+   * Calls `wake` when a task may have ended. There can be thousands of such listeners, so only a few of them watch over
+   * the connection; the others poll.
    */
   listenForTask(key: Key, wake: () => void): Listener {
-    this.#unwatchFile ??= this.#watchFile(() => this.#fileChanged());
-    const watch = this.#unwatchFile === null && this.#streams.size < RESULT_WATCHES_MAX;
-    return this.listen([key], wake, { watch });
+    return this.#listen([key], wake, this.#streams.size < RESULT_WATCHES_MAX);
   }
 
   /** Calls `wake` whenever one of the keys may have changed, until it is stopped. */
-  listen(
-    keys: readonly Key[],
-    wake: () => void,
-    options: { watch: boolean } = { watch: true },
-  ): Listener {
+  listen(keys: readonly Key[], wake: () => void): Listener {
+    return this.#listen(keys, wake, true);
+  }
+
+  #listen(keys: readonly Key[], wake: () => void, watch: boolean): Listener {
     const ear: Ear = { keys, wake };
     for (const key of keys) {
       const name = nameOf(key);
@@ -87,10 +92,10 @@ export class Bells {
       this.#ears.set(name, ears.add(ear));
     }
     this.#earCount++;
-    this.#unwatchFile ??= this.#watchFile(() => this.#fileChanged());
+    this.#unwatchFile ??= this.#hints.watchFile(() => this.#fileChanged());
 
     const streams = new AbortController();
-    if (options.watch) {
+    if (watch && this.#hints.canWatch && this.#unwatchFile === null) {
       this.#streams.add(streams);
       for (let i = 0; i < keys.length; i += KV_WATCH_KEYS_MAX) {
         void this.#follow(keys.slice(i, i + KV_WATCH_KEYS_MAX), wake, streams.signal);

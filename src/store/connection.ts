@@ -12,7 +12,7 @@ import { deserialize, serialize } from "node:v8";
 import { InvalidArgument, KvUnavailable, UnreadableRecord, Unsupported } from "../core/errors.ts";
 import { shown } from "../core/duration.ts";
 import { KV_COMMIT_CHECKS_MIN, KV_PROBE_CHECKS } from "../core/limits.ts";
-import type { WatchFile } from "./bells.ts";
+import type { Hints, WatchFile } from "./bells.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { KvPort } from "./port.ts";
 import { decodeJson, encodeJson, isCount, must } from "./record_codec.ts";
@@ -29,7 +29,7 @@ export interface Connection {
   /** Whether `close` is ours to call. */
   readonly owned: boolean;
   readonly remote: boolean;
-  readonly watchFile: WatchFile;
+  readonly hints: Hints;
 }
 
 /**
@@ -41,10 +41,14 @@ export interface Connection {
  */
 export async function openConnection(source: KvSource): Promise<Connection> {
   const noFile: WatchFile = () => null;
-  if (isKv(source)) return { kv: source, owned: false, remote: false, watchFile: noFile };
-  if (source === undefined) {
-    return { kv: await openEmbedded(undefined), owned: true, remote: false, watchFile: noFile };
-  }
+  const opened = (kv: KvPort, remote: boolean, watchFile = noFile): Connection => ({
+    kv,
+    owned: true,
+    remote,
+    hints: { watchFile, canWatch: !isNative(kv) },
+  });
+  if (isKv(source)) return { ...opened(source, false), owned: false };
+  if (source === undefined) return opened(await openEmbedded(undefined), false);
   const text = source instanceof URL ? source.href : source;
   if (typeof text !== "string" || text === "") {
     throw new InvalidArgument(
@@ -53,16 +57,19 @@ export async function openConnection(source: KvSource): Promise<Connection> {
       }; pass a path, a KV Connect URL, an open Deno.Kv, or leave it out`,
     );
   }
-  if (/^https?:/i.test(text)) {
-    return { kv: await openRemote(text), owned: true, remote: true, watchFile: noFile };
-  }
-  if (text === ":memory:") {
-    return { kv: await openEmbedded(text), owned: true, remote: false, watchFile: noFile };
-  }
+  if (/^https?:/i.test(text)) return opened(await openRemote(text), true);
+  if (text === ":memory:") return opened(await openEmbedded(text), false);
   const path = resolve(text);
   checkPath(path);
-  const kv = await openEmbedded(path);
-  return { kv, owned: true, remote: false, watchFile: (onChange) => watchLog(path, onChange) };
+  return opened(await openEmbedded(path), false, (onChange) => watchLog(path, onChange));
+}
+
+/**
+ * Whether it is the native embedded client of `@deno/kv`. A watch of its own never ends once it waits, which keeps the
+ * process alive and can block `close`; its database is a file whose log is watched, or nobody else's.
+ */
+function isNative(kv: KvPort): boolean {
+  return kv.constructor.name === "NapiBasedKv";
 }
 
 function isKv(source: unknown): source is KvPort {
