@@ -182,7 +182,10 @@ export class SimDatabase {
 
   // ── For checkers: without delay, past all faults ──
 
-  /** Calls `observer` after every change that is applied, before anything else happens. Returns how to stop it. */
+  /**
+   * Calls `observer` after every change that is applied, before anything else happens; what it throws ends the run of the
+   * world. Returns how to stop it.
+   */
   onCommit(observer: (event: CommitEvent) => void): () => void {
     this.#commitObservers.add(observer);
     return () => this.#commitObservers.delete(observer);
@@ -298,7 +301,7 @@ export class SimDatabase {
       if (this.#refusalObservers.size > 0) {
         const keys = write.mutations.map((mutation) => mutation.key);
         const event = { by: write.by, atMs: this.time.nowMs, key, keys };
-        for (const observer of this.#refusalObservers) observer(event);
+        this.#tell(this.#refusalObservers, event);
       }
       return { ok: false };
     }
@@ -365,9 +368,20 @@ export class SimDatabase {
     }
     if (isObserved) {
       const event = { kind, by, atMs: this.time.nowMs, versionstamp, changes };
-      for (const observer of this.#commitObservers) observer(event);
+      this.#tell(this.#commitObservers, event);
     }
     return versionstamp;
+  }
+
+  /** What an observer throws is no error of the database: it ends the run of the world. */
+  #tell<E>(observers: Iterable<(event: E) => void>, event: E): void {
+    for (const observer of observers) {
+      try {
+        observer(event);
+      } catch (error) {
+        this.time.fail(error);
+      }
+    }
   }
 
   /** Collects what has expired, up to a minute after it did; sooner if the next one expires much sooner. */

@@ -458,12 +458,7 @@ export class SimKv implements KvPort {
   }
 
   #apply<T>(call: Call<T>): void {
-    let result: T;
-    try {
-      result = call.operation.run();
-    } catch (error) {
-      return this.#answerError(call, error);
-    }
+    const result = call.operation.run();
     const { downs } = this.#database;
     this.#answer(call, () => {
       // The server went down while the answer was on its way.

@@ -122,6 +122,7 @@ export class VirtualTime {
   #clocks = 0;
   #hashA = 0x2545f491;
   #hashB = 0x6c078965;
+  #failures: unknown[] = [];
   #isRunning = false;
   #isDriven = false;
   #isTurnAwaited = false;
@@ -157,10 +158,9 @@ export class VirtualTime {
     return new VirtualClock(this, `process ${++this.#clocks}`, options);
   }
 
-  /** Calls `callback` once, at least `delayMs` from now. It must not throw, but for the failure of a checker. */
+  /** Calls `callback` once, at least `delayMs` from now. What it throws ends the run. */
   schedule(delayMs: number, callback: () => void, options: ScheduleOptions = {}): Timer {
     if (options.clock?.state === "killed") return { cancel: () => {} };
-    // NaN counts as no delay, as it does for real timers.
     const atMs = this.#nowMs + (delayMs > 0 ? ticks(delayMs) : 0);
     return this.#push(atMs, this.#random?.uint32() ?? 0, callback, options);
   }
@@ -194,7 +194,7 @@ export class VirtualTime {
       next.live = false;
       if (!next.background) this.#foreground--;
       next.callback();
-      if (next.quiet) continue;
+      if (next.quiet && this.#failures.length === 0) continue;
       this.#turns++;
       return true;
     }
@@ -204,7 +204,7 @@ export class VirtualTime {
    * Turns the world until one of the bounds is reached or nothing is left to happen. Whatever an event sets off is done
    * before the next one comes, and before the run ends.
    *
-   * @throws What a callback threw, such as the checker of an invariant.
+   * @throws What a callback threw, or the checker of an invariant.
    */
   run(options: RunOptions = {}): Promise<RunEnd> {
     assert(!this.#isRunning && !this.#isDriven, "a world is turned by one run at a time");
@@ -219,6 +219,7 @@ export class VirtualTime {
       };
       const turn = () => {
         try {
+          this.#throwFailure();
           if (until?.()) return end("until");
           if (this.#turns >= turnsMax) return end("events");
           if (!this.step(untilMs)) {
@@ -246,6 +247,15 @@ export class VirtualTime {
   /** Lets everything happen that needs no time: fires what is due now, and drains all microtasks. */
   async settle(): Promise<void> {
     await this.run({ untilMs: this.#nowMs });
+  }
+
+  /**
+   * Ends the present run with an error, before anything else happens; where there is no run, throws it. For checkers, whose
+   * word must not be taken by the program under test for an error of its database.
+   */
+  fail(error: unknown): void {
+    if (!this.#isRunning) throw error;
+    this.#failures.push(error);
   }
 
   /** Turns the world by itself whenever something waits, until the returned object is disposed of. */
@@ -306,6 +316,13 @@ export class VirtualTime {
     this.#insert(event);
     if (this.#isDriven) this.#awaitTurn();
     return event;
+  }
+
+  #throwFailure(): void {
+    if (this.#failures.length === 0) return;
+    const [first] = this.#failures;
+    this.#failures = [];
+    throw first;
   }
 
   #drop(event: Scheduled): void {
@@ -449,9 +466,10 @@ export class VirtualClock implements Clock {
   }
 
   timer(ms: number, callback: () => void): Timer {
-    // At least one tick, so that a loop of timers without delay cannot stop the time; and one more where the division
+    // At least one tick (NaN counts as no delay, as for real timers), so that a loop of timers without delay cannot stop
+    // the time; and one more where the division
     // may have rounded down, so that the process's own clock has reached the due time when the timer fires.
-    const delayMs = Math.max(Math.min(ms, TIMER_MS_MAX) / this.#rate, TICK_MS);
+    const delayMs = ms > 0 ? Math.max(Math.min(ms, TIMER_MS_MAX) / this.#rate, TICK_MS) : TICK_MS;
     return this.schedule(this.#rate === 1 ? delayMs : delayMs + TICK_MS, callback);
   }
 

@@ -36,6 +36,8 @@ export interface Traits {
   readonly batchOfLimit150: number;
   /** What the cursor is after the last entry: empty, or that of the last entry. */
   readonly cursorAtEnd: "empty" | "last";
+  /** Whether a listing of a prefix in reverse ends with the key that is the prefix itself. */
+  readonly reverseTellsPrefix: boolean;
   /** Whether -0 and 0 are two keys. */
   readonly tellsMinusZero: boolean;
   /** Whether an empty key is absent, or refused, when it is read. */
@@ -60,6 +62,7 @@ const deno: Traits = {
   setKeyBytesMax: 81_920,
   batchOfLimit150: 150,
   cursorAtEnd: "empty",
+  reverseTellsPrefix: false,
   tellsMinusZero: true,
   readsEmptyKey: true,
   copiesAtOnce: true,
@@ -92,6 +95,7 @@ const npmServer: Traits = {
   setKeyBytesMax: null,
   batchOfLimit150: 100,
   cursorAtEnd: "last",
+  reverseTellsPrefix: true,
   tellsMinusZero: false,
   readsEmptyKey: false,
   copiesAtOnce: false,
@@ -144,7 +148,7 @@ const denoServer: Traits = {
 
 /** The simulated ones are like the one that they are named after, and order keys as the engines do. */
 const simDeno: Traits = deno;
-const simNpm: Traits = { ...npmServer, tellsMinusZero: true };
+const simNpm: Traits = { ...npmServer, tellsMinusZero: true, reverseTellsPrefix: false };
 
 /** All kinds by name. */
 export const TRAITS = { deno, denoServer, npmFile, npmServer, simDeno, simNpm } as const;
