@@ -37,6 +37,22 @@ export {
   type WorkerInfo,
   type WorkerOptions,
 } from "./src/kit.ts";
+export { type ScheduleInfo, type ScheduleName, ScheduleStore } from "./src/schedules.ts";
+export type { EntryOptions, ScheduleEntry, Schedules } from "./src/schedule/entry.ts";
+export type {
+  MissedPolicy,
+  OverlapPolicy,
+  Schedule,
+  SchedulePolicies,
+} from "./src/schedule/schedule.ts";
+export {
+  RegularSchedule,
+  type RegularScheduleFields,
+  type RegularScheduleOptions,
+  type ScheduleField,
+} from "./src/schedule/regular.ts";
+export { CronSchedule } from "./src/schedule/cron.ts";
+export { IntervalSchedule, type IntervalScheduleOptions } from "./src/schedule/interval.ts";
 export { type GetOptions, Result } from "./src/result.ts";
 export {
   type AtomicWrites,

@@ -49,6 +49,8 @@ import { InlineExecutor } from "./executor/inline.ts";
 import { loadHandler } from "./executor/load_handler.ts";
 import { WriteRecorder } from "./executor/run_handler.ts";
 import { Result, type ResultHost } from "./result.ts";
+import { readSchedules, type Schedules } from "./schedule/entry.ts";
+import { ScheduleStore } from "./schedules.ts";
 import { listWorkers } from "./store/beat.ts";
 import { Bells } from "./store/bells.ts";
 import {
@@ -143,7 +145,11 @@ export interface WorkerOptions {
   readonly grace?: Duration;
   /** After this long without a heartbeat a worker is held to be dead; it beats three times as often. Default: 15 s. */
   readonly lease?: Duration;
-  /** Whether it also rescues the tasks of dead workers and sweeps. Default: true. */
+  /** Recurring schedules to look after, by scheduler. Entries that are kept in the database are looked after in any case. */
+  readonly schedules?: Schedules;
+  /** The IANA time zone of schedules that have none of their own. Default: `"UTC"`. */
+  readonly timeZone?: string;
+  /** Whether it also rescues the tasks of dead workers, sweeps, and fires schedules. Default: true. */
   readonly maintenance?: boolean;
   /** Stops the worker when it aborts. */
   readonly signal?: AbortSignal;
@@ -273,6 +279,8 @@ const WORKER_FIELDS = [
   "pollInterval",
   "grace",
   "lease",
+  "schedules",
+  "timeZone",
   "maintenance",
   "signal",
   "log",
@@ -314,6 +322,8 @@ export class Kit implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #workers = new Set<Worker>();
   readonly #host: ResultHost;
+  /** The recurring schedules of the database. */
+  readonly schedules: ScheduleStore;
   #closed: Promise<void> | null = null;
 
   private constructor(connection: Connection, store: Store, handler: TaskHandler | null) {
@@ -322,6 +332,7 @@ export class Kit implements AsyncDisposable {
     this.#handler = handler ?? new CodecOnly();
     this.#hasHandler = handler !== null;
     this.#host = { store, handler: this.#handler, closed: this.#closing.signal };
+    this.schedules = new ScheduleStore(store, this.#handler, (act) => this.#checkOpen(act));
   }
 
   /**
@@ -627,7 +638,8 @@ export class Kit implements AsyncDisposable {
     if (!this.#hasHandler) {
       throw new InvalidArgument("Cannot start a worker: open the Kit with a handler");
     }
-    const { signal, log, logLevel } = options;
+    const { signal, log, logLevel, schedules = {}, timeZone = "UTC" } = options;
+    const entries = await readSchedules(schedules, timeZone, this.#handler);
     const worker = new Worker({
       store: this.#store,
       handler: this.#handler,
@@ -638,6 +650,7 @@ export class Kit implements AsyncDisposable {
         : toMilliseconds(options.grace, "grace"),
       leaseMs: positive(options.lease, "lease", LEASE_MS_DEFAULT),
       maintenance: options.maintenance ?? true,
+      entries,
       log: log ?? logToConsole,
       logLevel: logLevel ?? (log === undefined ? "warn" : "info"),
       host: hostname(),

@@ -22,7 +22,7 @@ import { isInsideHandler } from "./executor/run_handler.ts";
 import { readTask } from "./store/operate.ts";
 import { readPayload } from "./store/records.ts";
 import type { Store } from "./store/store.ts";
-import { Waker } from "./worker/waker.ts";
+import { Waker } from "./core/waker.ts";
 
 /** What {@linkcode Result.get} takes. */
 export interface GetOptions {

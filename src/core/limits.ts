@@ -146,6 +146,11 @@ export const FRAME_BYTES_MAX = 4 * 1_048_576;
 export const MEMORY_LOOK_MS = 250;
 
 // ── Schedules ──
+export const SCHEDULE_DATA_BYTES_MAX = 30_000;
+export const SCHEDULE_ENTRIES_MAX = 10_000;
+export const SCHEDULE_LIST_POINTS_MAX = 100;
+/** How often the entries of the database are looked at without being told. */
+export const SCHEDULE_LOOK_MS = 30 * SECOND;
 /** Points that one plan fires or one listing returns; the rest comes with the next. */
 export const SCHEDULE_POINTS_MAX = 1_000;
 /** A point this old still counts as on time: longer than a slow commit or a restart, shorter than an outage. */

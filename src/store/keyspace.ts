@@ -11,7 +11,7 @@
  * | `data, id, part, n` | one chunk of large data (part 0) or of attempt `part`'s result | as the record |
  * | `sweep, atMs, id` | nothing: when the task's chunks may be deleted | the task has chunks and has ended, or was not committed yet |
  * | `progress, id` | what a handler told last | a day |
- * | `bell, "group" or "worker", name` | doorbell: a token | always |
+ * | `bell, "group" or "worker", name`; `bell, "schedule"` | doorbell: a token | always |
  * | `format` | the version of the key layout | always |
  * | `control` | pause and shutdown | always |
  * | `schedule, scheduler, key` | state of one entry | the entry exists |
@@ -164,6 +164,16 @@ export class Keyspace {
     return {
       prefix: scheduler === undefined ? this.#key("schedule") : this.#key("schedule", scheduler),
     };
+  }
+
+  afterSchedule(scheduler: string | undefined, last: Entry): Selector {
+    const prefix = scheduler === undefined
+      ? this.#key("schedule")
+      : this.#key("schedule", scheduler);
+    return this.after(prefix, last);
+  }
+  scheduleBell(): Key {
+    return this.#key("bell", "schedule");
   }
 
   aside(key: Key): Key {

@@ -20,7 +20,7 @@ import {
 import type { TaskRecord } from "../core/task.ts";
 import { claim, type HeldLease } from "../store/claim.ts";
 import type { Store } from "../store/store.ts";
-import { Waker } from "./waker.ts";
+import { Waker } from "../core/waker.ts";
 
 /** What the claimer asks of and tells its worker. */
 export interface ClaimerHost {

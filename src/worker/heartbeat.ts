@@ -14,7 +14,7 @@ import { SERVICE_PAUSE_FIRST_MS, SERVICE_PAUSE_MS_MAX } from "../core/limits.ts"
 import { beat, goodbye, listLeases, type StoredLease } from "../store/beat.ts";
 import type { WorkerRecord } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
-import { Waker } from "./waker.ts";
+import { Waker } from "../core/waker.ts";
 
 /** What the heartbeat tells its worker. */
 export interface HeartbeatHost {

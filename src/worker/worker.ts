@@ -16,6 +16,8 @@ import type { StoredLease, StoredWorker } from "../store/beat.ts";
 import type { Listener } from "../store/bells.ts";
 import type { HeldLease } from "../store/claim.ts";
 import { type Control, readControl } from "../store/control.ts";
+import type { ReadEntry } from "../schedule/entry.ts";
+import { Scheduler } from "../schedule/scheduler.ts";
 import { rescueLease } from "../store/rescue.ts";
 import type { Settled, Settlement } from "../store/settle.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +26,7 @@ import { Claimer } from "./claimer.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Settler } from "./settler.ts";
-import { serve, Waker } from "./waker.ts";
+import { serve, Waker } from "../core/waker.ts";
 
 /** How a group is worked on. */
 export interface GroupSetup {
@@ -42,6 +44,8 @@ export interface WorkerSetup {
   readonly graceMs: number;
   readonly leaseMs: number;
   readonly maintenance: boolean;
+  /** Entries of schedulers that live in the program. */
+  readonly entries: readonly ReadEntry[];
   readonly log: Log;
   readonly logLevel: LogLevel;
   readonly host: string;
@@ -65,6 +69,7 @@ export class Worker {
   readonly #settler: Settler;
   readonly #heartbeat: Heartbeat;
   readonly #rescuer: Rescuer;
+  readonly #scheduler: Scheduler | null;
   readonly #services: Promise<void>[] = [];
   readonly #controlWaker: Waker;
   readonly #rescueWaker: Waker;
@@ -118,6 +123,21 @@ export class Worker {
       onWorkers: (workers) => this.#workers = workers,
       onRescued: (worker, tasks) => this.#onRescued(worker, tasks),
     });
+    this.#scheduler = setup.maintenance || setup.entries.length > 0
+      ? new Scheduler(setup.store, setup.entries, {
+        onFired: (entry, points) =>
+          this.#tellPoints("info", "schedule.fired", "fired", entry, points),
+        onSkipped: (entry, points) =>
+          this.#tellPoints(
+            "warn",
+            "schedule.skipped",
+            "skipped, since its last task has not ended",
+            entry,
+            points,
+          ),
+        onTrouble: (what, error) => this.#trouble(what, error),
+      })
+      : null;
   }
 
   /** This start's id; another one after the worker was declared dead. */
@@ -137,6 +157,7 @@ export class Worker {
     try {
       await Promise.all(executors.map((executor) => executor.start()));
       this.#applyControl(await readControl(this.#store));
+      await this.#scheduler?.register();
       await this.#heartbeat.start();
     } catch (error) {
       await Promise.allSettled(executors.map((executor) => executor.stop()));
@@ -156,6 +177,7 @@ export class Worker {
     if (maintenance) {
       this.#services.push(this.#serve("rescue", this.#rescueWaker, () => this.#rescuer.sweep()));
     }
+    this.#scheduler?.start();
     for (const claimer of this.#claimers.values()) claimer.start();
     this.#tell("info", "worker.started", `Worker "${this.id}" works on ${this.#describeGroups()}`);
   }
@@ -178,7 +200,10 @@ export class Worker {
       "worker.stopping",
       `Worker "${this.id}" stops; ${this.#attempts.size} running`,
     );
-    await Promise.all([...this.#claimers.values()].map((claimer) => claimer.stop()));
+    await Promise.all([
+      this.#scheduler?.stop(),
+      ...[...this.#claimers.values()].map((claimer) => claimer.stop()),
+    ]);
     for (const listener of this.#listeners) listener.stop();
 
     let graceTimer: Timer | null = null;
@@ -388,6 +413,26 @@ export class Worker {
       `Worker "${worker}" is dead; ${tasks.length} tasks were taken back`,
       {
         tasks: tasks.map(({ id }) => id).slice(0, 10),
+      },
+    );
+  }
+
+  #tellPoints(
+    level: LogLevel,
+    event: string,
+    what: string,
+    entry: ReadEntry,
+    points: readonly number[],
+  ): void {
+    const times = points.slice(0, 10).map((ms) => new Date(ms).toISOString());
+    const more = points.length > times.length ? ` and ${points.length - times.length} more` : "";
+    this.#tell(
+      level,
+      event,
+      `Schedule "${entry.scheduler}/${entry.key}" ${what}: ${times.join(", ")}${more}`,
+      {
+        scheduler: entry.scheduler,
+        key: entry.key,
       },
     );
   }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock, Timer } from "../core/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 /** A bell with one listener. */
 export class Waker {
