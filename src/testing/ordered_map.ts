@@ -1,8 +1,10 @@
 /**
- * A map whose keys can be read in their order: a list of sorted runs, beside a plain map for single keys.
+ * A map whose keys can be read in their order: a list of sorted runs, beside a plain map for single
+ * keys.
  *
- * Keys that arrive in order, as Taskkit's do, fill run after run to the brim; a run that is full in the middle splits. A million
- * keys make some two thousand runs, so an insertion moves a few hundred entries at most.
+ * Keys that arrive in order, as Taskkit's do, fill run after run to the brim; a run that is full in
+ * the middle splits. A million keys make some two thousand runs, so an insertion moves a few
+ * hundred entries at most.
  *
  * @module
  */
@@ -77,7 +79,10 @@ export class OrderedMap<V> {
     return true;
   }
 
-  /** At most `limit` values of the keys from `start` (included) to `end` (excluded), in order or in reverse. */
+  /**
+   * At most `limit` values of the keys from `start` (included) to `end` (excluded), in order or in
+   * reverse.
+   */
   range(start: string, end: string, limit = Infinity, reverse = false): V[] {
     const found: V[] = [];
     if (start >= end) return found;
@@ -126,7 +131,10 @@ export class OrderedMap<V> {
     return low === 0 ? 0 : low - 1;
   }
 
-  /** Makes two runs of a full one: at the end if that is where the next key goes, else in the middle. */
+  /**
+   * Makes two runs of a full one: at the end if that is where the next key goes, else in the
+   * middle.
+   */
   #split(runIndex: number, nextIndex: number): void {
     const run = this.#runs[runIndex] as Run<V>;
     const at = nextIndex === run.keys.length ? nextIndex - 1 : run.keys.length >>> 1;

@@ -2,9 +2,10 @@
  * Keys as text that sorts as Deno KV sorts keys.
  *
  * Deno KV orders keys by the bytes of FoundationDB's tuple encoding
- * (https://github.com/apple/foundationdb/blob/main/design/tuple.md): a tag for the type of each part, then its value. Here each of
- * those bytes is one character from U+0000 to U+00FF, so that `<` on such strings compares bytes, and `length` is the
- * number of bytes that the engine counts against its limits.
+ * (https://github.com/apple/foundationdb/blob/main/design/tuple.md): a tag for the type of each
+ * part, then its value. Here each of those bytes is one character from U+0000 to U+00FF, so that
+ * `<` on such strings compares bytes, and `length` is the number of bytes that the engine counts
+ * against its limits.
  *
  * @module
  */
@@ -48,7 +49,8 @@ function packPart(part: KeyPart): string {
   switch (typeof part) {
     case "string":
       if (NEEDS_NO_ESCAPE.test(part)) return STRING + part + END;
-      // TextEncoder turns lone surrogates into U+FFFD, as the engine's bindings do: such keys collide.
+      // TextEncoder turns lone surrogates into U+FFFD, as the engine's bindings do: such keys
+      // collide.
       return STRING + escaped(utf8.encode(part)) + END;
     case "number":
       return packDouble(part);
@@ -68,7 +70,10 @@ function escaped(bytes: Uint8Array): string {
   return text;
 }
 
-/** The IEEE 754 bits, big-endian, made to sort: all bits of negative numbers flipped, else the sign alone. */
+/**
+ * The IEEE 754 bits, big-endian, made to sort: all bits of negative numbers flipped, else the sign
+ * alone.
+ */
 function packDouble(value: number): string {
   double.setFloat64(0, value);
   let high = double.getInt32(0);
@@ -95,7 +100,10 @@ function packDouble(value: number): string {
   );
 }
 
-/** The magnitude's bytes, big-endian, after a tag that grows with the value; all of them flipped if it is negative. */
+/**
+ * The magnitude's bytes, big-endian, after a tag that grows with the value; all of them flipped if
+ * it is negative.
+ */
 function packInt(value: bigint): string {
   if (value === 0n) return String.fromCharCode(INT_ZERO);
   const isNegative = value < 0n;

@@ -1,9 +1,10 @@
 /**
  * Randomness from a seed: the same numbers in every runtime, for ever.
  *
- * The generator is Chris Doty-Humphrey's sfc32 (PractRand): 128 bits of state, one add-shift-rotate round a number, passes
- * PractRand and TestU01's BigCrush. Only integer arithmetic is used, since `Math.log`, `Math.pow` and their like may differ
- * in the last bit from engine to engine, and one bit is enough to make two runs of a seed differ.
+ * The generator is Chris Doty-Humphrey's sfc32 (PractRand): 128 bits of state, one add-shift-rotate
+ * round a number, passes PractRand and TestU01's BigCrush. Only integer arithmetic is used, since
+ * `Math.log`, `Math.pow` and their like may differ in the last bit from engine to engine, and one
+ * bit is enough to make two runs of a seed differ.
  *
  * @module
  */
@@ -36,7 +37,10 @@ export class SeededRandom implements Random {
   #c: number;
   #counter = 1;
 
-  /** Starts the sequence of a seed. Different seeds, also neighbouring ones, give unrelated sequences. */
+  /**
+   * Starts the sequence of a seed. Different seeds, also neighbouring ones, give unrelated
+   * sequences.
+   */
   constructor(seed: number | string) {
     this.seed = String(seed);
     [this.#a, this.#b, this.#c] = stateOf(this.seed);
@@ -100,15 +104,19 @@ export class SeededRandom implements Random {
   }
 
   /**
-   * A source of its own for one purpose. It depends on the seed and the label alone, not on how much was drawn so far:
-   * what one part of a simulation draws does not change what another part gets.
+   * A source of its own for one purpose. It depends on the seed and the label alone, not on how
+   * much was drawn so far: what one part of a simulation draws does not change what another part
+   * gets.
    */
   fork(label: string | number): SeededRandom {
     return new SeededRandom(`${this.seed}/${label}`);
   }
 }
 
-/** Three unrelated words from a seed's text (FNV-1a with three offsets, each finished as in MurmurHash3). */
+/**
+ * Three unrelated words from a seed's text (FNV-1a with three offsets, each finished as in
+ * MurmurHash3).
+ */
 function stateOf(seed: string): [number, number, number] {
   let a = 0x811c9dc5;
   let b = 0x9e3779b9;

@@ -1,14 +1,16 @@
 /**
- * The database of a simulation: what Deno KV stores and promises, in memory, with everything that happens to it on view.
+ * The database of a simulation: what Deno KV stores and promises, in memory, with everything that
+ * happens to it on view.
  *
- * Connections ({@linkcode SimKv}) come and go and may lie about what happened; the database itself never does. Checkers of
- * invariants hang on it: they see every commit that is applied, with what was there before and after it, without any delay.
+ * Connections ({@linkcode SimKv}) come and go and may lie about what happened; the database itself
+ * never does. Checkers of invariants hang on it: they see every commit that is applied, with what
+ * was there before and after it, without any delay.
  *
  * What it takes over from the real engines:
- * - keys in the order of their encoded bytes; values copied in and out; all keys that one commit sets share one
- *   versionstamp of 20 hexadecimal digits, which grows by 1 to 9 a commit;
- * - `expireIn` is counted by the writer's wall clock, and collected up to a minute late: until then reads show the key, a check
- *   for absence fails, and a later `set` without it clears it.
+ * - keys in the order of their encoded bytes; values copied in and out; all keys that one commit
+ *   sets share one versionstamp of 20 hexadecimal digits, which grows by 1 to 9 a commit;
+ * - `expireIn` is counted by the writer's wall clock, and collected up to a minute late: until then
+ *   reads show the key, a check for absence fails, and a later `set` without it clears it.
  *
  * @module
  */
@@ -30,36 +32,54 @@ const VERSION_STEP_MAX = 9;
 
 /** What is stored under a key. It never changes: a later commit puts another one in its place. */
 export interface Stored {
+  /** The key as it was set. */
   readonly key: Key;
+  /** Its bytes. */
   readonly packed: PackedKey;
   /** The database's own copy: to be read only. */
   readonly value: unknown;
+  /** The version of the commit that set it. */
   readonly versionstamp: string;
-  /** When it may be collected, by the right time in milliseconds since the epoch; null for never. */
+  /**
+   * When it may be collected, by the right time in milliseconds since the epoch; null for never.
+   */
   readonly expiresAtMs: number | null;
 }
 
 /** What a commit did to one key. */
 export interface Change {
+  /** The key that was set or deleted. */
   readonly key: Key;
+  /** What was there, or null. */
   readonly before: Stored | null;
+  /** What is there now, or null. */
   readonly after: Stored | null;
 }
 
-/** Something that was applied. A key that a commit changes twice has two changes, in their order. */
+/**
+ * Something that was applied. A key that a commit changes twice has two changes, in their order.
+ */
 export interface CommitEvent {
-  /** A commit of a connection, the collection of what has expired, or a record put in or taken out from outside. */
+  /**
+   * A commit of a connection, the collection of what has expired, or a record put in or taken out
+   * from outside.
+   */
   readonly kind: "commit" | "expiry" | "planted";
   /** The name of the connection. */
   readonly by: string;
+  /** Virtual time, in milliseconds since the start of the world. */
   readonly atMs: number;
+  /** The version that all its keys got. */
   readonly versionstamp: string;
+  /** What it did, in its order. */
   readonly changes: readonly Change[];
 }
 
 /** A commit that a check refused. */
 export interface RefusalEvent {
+  /** The name of the connection. */
   readonly by: string;
+  /** Virtual time, in milliseconds since the start of the world. */
   readonly atMs: number;
   /** The first key whose check failed. */
   readonly key: Key;
@@ -69,10 +89,16 @@ export interface RefusalEvent {
 
 /** An atomic operation as it arrives. */
 export interface AtomicWrite {
+  /** The name of the connection. */
   readonly by: string;
-  /** The process it comes from; only watches of this process are told where watches do not cross processes. */
+  /**
+   * The process it comes from; only watches of this process are told where watches do not cross
+   * processes.
+   */
   readonly owner: unknown;
+  /** What must be so. */
   readonly checks: readonly { key: Key; packed: PackedKey; versionstamp: string | null }[];
+  /** What is to be. */
   readonly mutations: readonly {
     key: Key;
     packed: PackedKey;
@@ -85,19 +111,40 @@ export interface AtomicWrite {
 export interface SimDatabaseOptions {
   /** The world that the database lives in. @default {one of its own} */
   readonly time?: VirtualTime;
-  /** Where latencies, faults and delays come from. Without it nothing goes wrong by chance, and delays are the least ones. */
+  /**
+   * Where latencies, faults and delays come from. Without it nothing goes wrong by chance, and
+   * delays are the least ones.
+   */
   readonly random?: SeededRandom;
   /** Which engine and client to be like. @default {"deno"} */
   readonly dialect?: DialectName;
   /** Checks that one atomic operation takes. @default {100 for "deno", 10 for "npm"} */
   readonly checksMax?: number;
-  /** What goes wrong on connections that do not say otherwise. @default {{@linkcode INSTANT}, or {@linkcode CALM} with `random`} */
+  /**
+   * What goes wrong on connections that do not say otherwise.
+   *
+   * @default {{@linkcode INSTANT}, or {@linkcode CALM} with `random`}
+   */
   readonly faults?: KvFaults;
-  /** How late what has expired is collected at most, in milliseconds. Without `random`, always so late. @default {60,000} */
+  /**
+   * How late what has expired is collected at most, in milliseconds. Without `random`, always so
+   * late.
+   *
+   * @default {60,000}
+   */
   readonly expiryLateMsMax?: number;
-  /** Whether watches see commits of other processes. @default {false for "deno", where processes share a file} */
+  /**
+   * Whether watches see commits of other processes.
+   *
+   * @default {false for "deno", where processes share a file}
+   */
   readonly watchesCrossProcesses?: boolean;
-  /** Whether a watch tells at once what is there, also if that is nothing. `@deno/kv` does so only with `raw`. @default {true} */
+  /**
+   * Whether a watch tells at once what is there, also if that is nothing. `@deno/kv` does so only
+   * with `raw`.
+   *
+   * @default {true}
+   */
   readonly watchesTellAbsence?: boolean;
 }
 
@@ -124,11 +171,17 @@ export interface Watcher {
  * ```
  */
 export class SimDatabase {
+  /** The world that the database lives in. */
   readonly time: VirtualTime;
+  /** Where latencies, faults and delays come from. */
   readonly random: SeededRandom | undefined;
+  /** Which engine and client it is like. */
   readonly dialect: Dialect;
+  /** Checks that one atomic operation takes. */
   readonly checksMax: number;
+  /** Whether watches see commits of other processes. */
   readonly watchesCrossProcesses: boolean;
+  /** Whether a watch tells at once that nothing is there. */
   readonly watchesTellAbsence: boolean;
   /** What goes wrong on connections that do not say otherwise. May be changed at any time. */
   faults: KvFaults;
@@ -183,8 +236,8 @@ export class SimDatabase {
   // ── For checkers: without delay, past all faults ──
 
   /**
-   * Calls `observer` after every change that is applied, before anything else happens; what it throws ends the run of the
-   * world. Returns how to stop it.
+   * Calls `observer` after every change that is applied, before anything else happens; what it
+   * throws ends the run of the world. Returns how to stop it.
    */
   onCommit(observer: (event: CommitEvent) => void): () => void {
     this.#commitObservers.add(observer);
@@ -202,7 +255,9 @@ export class SimDatabase {
     return this.#stored.get(packKey(key)) ?? null;
   }
 
-  /** Everything below a prefix (not the prefix itself), or everything, in order. To be read only. */
+  /**
+   * Everything below a prefix (not the prefix itself), or everything, in order. To be read only.
+   */
   entries(prefix: Key = []): Stored[] {
     const packed = packKey(prefix);
     return this.#stored.range(`${packed}\0`, `${packed}\xff`);
@@ -241,7 +296,9 @@ export class SimDatabase {
     return true;
   }
 
-  /** Takes the server down: what is on its way is lost, what comes is refused; what is stored stays. */
+  /**
+   * Takes the server down: what is on its way is lost, what comes is refused; what is stored stays.
+   */
   stop(): void {
     if (this.#isDown) return;
     this.#isDown = true;
@@ -269,8 +326,8 @@ export class SimDatabase {
   }
 
   /**
-   * Holds the file's write lock for a while, as a process does that is stopped within a transaction: commits wait, and
-   * after five seconds throw `database is locked`.
+   * Holds the file's write lock for a while, as a process does that is stopped within a
+   * transaction: commits wait, and after five seconds throw `database is locked`.
    */
   lock(ms: number): void {
     this.#lockedUntilMs = Math.max(this.#lockedUntilMs, this.time.nowMs + ms);
@@ -384,7 +441,10 @@ export class SimDatabase {
     }
   }
 
-  /** Collects what has expired, up to a minute after it did; sooner if the next one expires much sooner. */
+  /**
+   * Collects what has expired, up to a minute after it did; sooner if the next one expires much
+   * sooner.
+   */
   #planSweep(expiresAtMs: number): void {
     const dueMs = Math.max(0, expiresAtMs - this.wallMs) + this.time.nowMs;
     if (this.#sweep !== null && this.#sweepAtMs <= dueMs + this.#expiryLateMsMax) return;
@@ -430,8 +490,8 @@ export function copyOf(value: unknown): unknown {
 }
 
 /**
- * Copies are cut from large buffers, which is ten times as fast in V8 as a buffer for each. So the bytes that a reader gets
- * may stand anywhere in a larger buffer; those of `@deno/kv` do, too.
+ * Copies are cut from large buffers, which is ten times as fast in V8 as a buffer for each. So the
+ * bytes that a reader gets may stand anywhere in a larger buffer; those of `@deno/kv` do, too.
  */
 const SLAB_BYTES = 65_536;
 const SLICE_BYTES_MAX = 4_096;

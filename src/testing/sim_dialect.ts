@@ -1,6 +1,7 @@
 /**
- * How the engines and clients behind a {@linkcode KvPort} differ: their limits, and the words in which they refuse. All of
- * it was read off the real ones; the conformance suite asks them the same questions as the simulated KV.
+ * How the engines and clients behind a {@linkcode KvPort} differ: their limits, and the words in
+ * which they refuse. All of it was read off the real ones; the conformance suite asks them the same
+ * questions as the simulated KV.
  *
  * @module
  */
@@ -30,16 +31,23 @@ export type Refusal =
 
 /** One engine with its client. */
 export interface Dialect {
+  /** What it is called. */
   readonly name: DialectName;
   /** Checks that one atomic operation takes. */
   readonly checksMax: number;
   /** Bytes of a key that can be looked for. A longer one can never have been written. */
   readonly keyToReadBytesMax: number;
-  /** Whether the engine runs in the process of its user: what the process sends stands still with it. */
+  /**
+   * Whether the engine runs in the process of its user: what the process sends stands still with
+   * it.
+   */
   readonly isEmbedded: boolean;
   /** Whether a watch ends when its connection is closed; else its reader waits for ever. */
   readonly closeEndsWatches: boolean;
-  /** Whether bytes are taken when `commit()` is called; else some time later, so that the caller must leave them alone. */
+  /**
+   * Whether bytes are taken when `commit()` is called; else some time later, so that the caller
+   * must leave them alone.
+   */
   readonly copiesAtOnce: boolean;
   /** Whether other values are cloned in `set()`; else in `commit()`. */
   readonly clonesAtSet: boolean;
@@ -146,7 +154,7 @@ const DENO: Dialect = {
       ? new Error(denoWords(refusal, received))
       : new TypeError(denoWords(refusal, received)),
   closed: () => new BadResource("Bad resource ID"),
-  broken: () => new TypeError("Database is closed."),
+  broken: () => new Error("KV Connect failed to call the database: error sending request"),
 };
 
 const NPM: Dialect = {

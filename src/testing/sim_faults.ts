@@ -1,5 +1,6 @@
 /**
- * What can go wrong between a program and its database, as data: how often by chance, and one by one on demand.
+ * What can go wrong between a program and its database, as data: how often by chance, and one by
+ * one on demand.
  *
  * @module
  */
@@ -8,7 +9,9 @@ import type { SeededRandom } from "./prng.ts";
 
 /** How long one way takes, request or answer: mostly little, sometimes very long. */
 export interface Latency {
+  /** What every way takes at least. */
   readonly minMs: number;
+  /** What it takes at most, but for the tail. */
   readonly maxMs: number;
   /** How often a way takes much longer. */
   readonly tailProbability: number;
@@ -16,13 +19,21 @@ export interface Latency {
   readonly tailMsMax: number;
 }
 
-/** How often what goes wrong on a connection. Numbers are probabilities for one call, from 0 to 1. */
+/**
+ * How often what goes wrong on a connection. Numbers are probabilities for one call, from 0 to 1.
+ */
 export interface KvFaults {
-  /** Null answers at once, without time: such a connection needs nobody to turn the clock. */
+  /**
+   * Null answers at once, and nothing goes wrong by chance: such a connection needs nobody to turn
+   * the clock.
+   */
   readonly latency: Latency | null;
   /** The request never arrives; the caller gets an error. */
   readonly lostRequest: number;
-  /** A commit is applied (or a read done), and the caller gets an error, or the answer to the client's own repeat. */
+  /**
+   * A commit is applied (or a read done), and the caller gets an error, or the answer to the
+   * client's own repeat.
+   */
   readonly lostAnswer: number;
   /** A copy of a commit arrives a second time, up to `zombieMsMax` later. */
   readonly zombie: number;

@@ -1,10 +1,11 @@
 /**
- * A connection to a simulated database: the same port, words and limits as the real ones, and everything that can go wrong
- * on the way, by chance from the seed or one by one on demand.
+ * A connection to a simulated database: the same port, words and limits as the real ones, and
+ * everything that can go wrong on the way, by chance from the seed or one by one on demand.
  *
- * A call goes through four moments, each an event of virtual time: it is made; its request arrives, and is applied at one
- * instant; its answer arrives; and the code that waited goes on. A request or an answer can be late, lost or doubled, the
- * process can be paused or killed, the server stopped and the connection closed between any two of them.
+ * A call goes through four moments, each an event of virtual time: it is made; its request arrives,
+ * and is applied at one instant; its answer arrives; and the code that waited goes on. A request or
+ * an answer can be late, lost or doubled, the process can be paused or killed, the server stopped
+ * and the connection closed between any two of them.
  *
  * | what goes wrong | what the database sees | what the caller sees |
  * |---|---|---|
@@ -19,11 +20,11 @@
  * @module
  */
 
-import { serialize } from "node:v8";
-import type { AtomicPort, Entry, Key, KvPort, ListOptions, Selector } from "../store/port.ts";
+import type { Entry, Key, KvPort, ListOptions, Selector } from "../store/port.ts";
 import { keyText, type PackedKey, packKey } from "./packed_key.ts";
-import { type AtomicWrite, copied, copyOf, copyOfKey, type SimDatabase } from "./sim_database.ts";
-import type { Dialect, Refusal } from "./sim_dialect.ts";
+import { type CommitResult, prepare, SimAtomic, withOwnValues } from "./sim_atomic.ts";
+import { copied, type SimDatabase } from "./sim_database.ts";
+import type { Refusal } from "./sim_dialect.ts";
 import { drawFault, type Fault, type KvFaults, latencyMs } from "./sim_faults.ts";
 import {
   boundsOf,
@@ -37,12 +38,6 @@ import {
 import { WatchStream } from "./sim_watch.ts";
 import type { VirtualClock } from "./virtual_clock.ts";
 
-const MUTATIONS_MAX = 1_000;
-const COMMIT_BYTES_MAX = 819_200;
-/** Of the keys that a commit sets, in the embedded engine. */
-const COMMIT_KEY_BYTES_MAX = 81_920;
-const VALUE_BYTES_MAX = 65_536;
-const KEY_TO_WRITE_BYTES_MAX = 2_048;
 /** Of the bounds of a range, each of which may be a key with one byte behind it. */
 const BOUND_BYTES_MAX = 2_049;
 const BATCH_DEFAULT = 100;
@@ -55,25 +50,33 @@ const WATCHED_MAX = 10;
 const REPEAT_MS = 250;
 /** How long the embedded engine waits for the write lock. */
 const LOCK_WAIT_MS_MAX = 5_000;
-/** How long `@deno/kv` repeats what the server answers with a 5xx: ten times, after 1, 2, … 10 s. */
+/**
+ * How long `@deno/kv` repeats what the server answers with a 5xx: ten times, after 1, 2, … 10 s.
+ */
 const SERVER_ERROR_MS = 55_000;
-const VERSIONSTAMP = /^[0-9a-fA-F]{20}$/;
 
 /** Options of {@linkcode SimDatabase.connect}. */
 export interface ConnectOptions {
-  /** The process that the connection belongs to. Without it the connection is never paused or killed by a process. */
+  /**
+   * The process that the connection belongs to. Without it the connection is never paused or killed
+   * by a process.
+   */
   readonly clock?: VirtualClock;
   /** What traces call it. @default {the process's name, or "connection 1", …} */
   readonly name?: string;
   /** What goes wrong on this connection. @default {what the database says at each moment} */
   readonly faults?: KvFaults;
-  /** Whether the client repeats by itself what broke. @default {by chance, if there is a seed; else not} */
+  /**
+   * Whether the client repeats by itself what broke.
+   *
+   * @default {by chance, if there is a seed; else not}
+   */
   readonly repeats?: boolean;
 }
 
 /** Which calls {@linkcode SimKv.inject} means. */
 export interface InjectOptions {
-  /** @default {"commit"} */
+  /** Which kind of call. @default {"commit"} */
   readonly on?: "commit" | "read" | "any";
   /** So many of them go well first. @default {0} */
   readonly skip?: number;
@@ -123,12 +126,18 @@ export class SimKv implements KvPort {
     return this.#ownFaults ?? this.#database.faults;
   }
 
-  /** Makes something go wrong with the next call of a kind, or a later one. Several add up, in their order. */
+  /**
+   * Makes something go wrong with the next call of a kind, or a later one. Several add up, in their
+   * order.
+   */
   inject(fault: Fault, { on = "commit", skip = 0 }: InjectOptions = {}): void {
     this.#injected.push({ fault, on, skip });
   }
 
-  /** Ends the connection as the death of its process does: nothing that was or will be called on it ever comes back. */
+  /**
+   * Ends the connection as the death of its process does: nothing that was or will be called on it
+   * ever comes back.
+   */
   kill(): void {
     this.#isKilled = true;
     for (const watch of this.#watches) watch.silence();
@@ -136,6 +145,7 @@ export class SimKv implements KvPort {
     this.#calls.clear();
   }
 
+  /** What is stored under a key. */
   get(key: Key): Promise<Entry> {
     return this.#call("get", () => {
       const packed = this.#packToGet(key);
@@ -143,6 +153,7 @@ export class SimKv implements KvPort {
     });
   }
 
+  /** What is stored under up to ten keys, at one instant and in their order. */
   getMany(keys: readonly Key[]): Promise<Entry[]> {
     return this.#call("getMany", () => {
       if (keys.length > GET_MANY_MAX) throw this.#refusal("reads", GET_MANY_MAX);
@@ -157,6 +168,7 @@ export class SimKv implements KvPort {
     });
   }
 
+  /** The entries of a selector in the order of their keys; each batch is a snapshot. */
   list(selector: Selector, options: ListOptions = {}): SimList {
     const { dialect } = this.#database;
     if (!dialect.isEmbedded) this.#assertOpen("list");
@@ -196,10 +208,12 @@ export class SimKv implements KvPort {
     });
   }
 
+  /** A new atomic operation. */
   atomic(): SimAtomic {
     return new SimAtomic(this.#database.dialect, (atomic) => this.#commit(atomic));
   }
 
+  /** A stream that hints at changes of up to ten keys. */
   watch(keys: readonly Key[]): ReadableStream<Entry[]> {
     this.#assertOpen("watch");
     if (keys.length > WATCHED_MAX) throw this.#refusal("watched", WATCHED_MAX);
@@ -223,21 +237,26 @@ export class SimKv implements KvPort {
         () => keys.map(keyText).join(" "),
       );
     }
-    // It has what a reader uses of a ReadableStream, without its hidden microtasks, whose number differs by runtime.
+    // It has what a reader uses of a ReadableStream, without its hidden microtasks, whose number
+    // differs by runtime.
     return stream as unknown as ReadableStream<Entry[]>;
   }
 
+  /** Closes the connection; every later call is refused. */
   close(): void {
     this.#assertOpen("close");
     this.#isClosed = true;
     if (this.#isDead()) return;
     this.#database.time.trace(this.name, "close");
     const { dialect } = this.#database;
-    for (const call of this.#calls) {
-      call.isUnsent = this.#database.random?.chance(0.5) ?? false;
-      call.reject(dialect.broken());
+    // What is under way is cut off in the embedded engine, and goes on over the network.
+    if (dialect.isEmbedded) {
+      for (const call of this.#calls) {
+        call.isUnsent = this.#database.random?.chance(0.5) ?? false;
+        call.reject(new TypeError("Database is closed."));
+      }
+      this.#calls.clear();
     }
-    this.#calls.clear();
     for (const watch of this.#watches) {
       if (dialect.closeEndsWatches) watch.end();
       else watch.silence();
@@ -245,10 +264,16 @@ export class SimKv implements KvPort {
     this.#watches.clear();
   }
 
-  #commit(atomic: SimAtomic): Promise<{ ok: true; versionstamp: string } | { ok: false }> {
+  #commit(atomic: SimAtomic): Promise<CommitResult> {
     return this.#call("commit", () => {
       const database = this.#database;
-      let write = this.#prepare(atomic);
+      let write = prepare(atomic, {
+        dialect: database.dialect,
+        checksMax: database.checksMax,
+        by: this.name,
+        owner: this.#clock,
+        wallMs: this.#clock?.now() ?? database.wallMs,
+      });
       let detail = "";
       for (const { packed, set } of write.mutations) detail += set === null ? `-${packed}` : packed;
       const text = () =>
@@ -266,53 +291,6 @@ export class SimKv implements KvPort {
         },
       };
     });
-  }
-
-  /** What an atomic operation says, checked against the limits, with copies of all values. */
-  #prepare(atomic: SimAtomic): Prepared {
-    const { dialect, checksMax } = this.#database;
-    if (atomic.checks.length > checksMax) throw this.#refusal("checks", checksMax);
-    if (atomic.mutations.length > MUTATIONS_MAX) throw this.#refusal("mutations", MUTATIONS_MAX);
-    const now = this.#clock?.now() ?? this.#database.wallMs;
-    let bytes = 0;
-    let keyBytes = 0;
-    const checks = atomic.checks.map(({ key, versionstamp }) => {
-      const stamp = versionstamp ?? null;
-      if (stamp !== null && !VERSIONSTAMP.test(stamp)) throw this.#refusal("versionstamp", stamp);
-      const packed = packKey(key);
-      // denokv takes any key in a check: of what can never be written it is always true that it is absent.
-      if (dialect.isEmbedded) this.#assertWritable(packed);
-      bytes += packed.length;
-      return { key: ownKey(key), packed, versionstamp: stamp };
-    });
-    const mutations = atomic.mutations.map(({ key, set }) => {
-      const packed = packKey(key);
-      this.#assertWritable(packed);
-      bytes += packed.length;
-      if (set === null) return { key: ownKey(key), packed, set };
-      const { expireIn } = set;
-      const value = dialect.clonesAtSet ? set.value : cloneOf(set.value);
-      const size = value instanceof Uint8Array ? value.byteLength : serialize(value).byteLength;
-      if (size > VALUE_BYTES_MAX) throw this.#refusal("value", VALUE_BYTES_MAX);
-      bytes += size;
-      if (dialect.isEmbedded) bytes += packed.length; // It counts the keys of sets twice.
-      keyBytes += packed.length;
-      const expiresAtMs = expireIn === undefined ? null : now + expireIn;
-      return { key: ownKey(key), packed, set: { value, expiresAtMs } };
-    });
-    if (bytes > COMMIT_BYTES_MAX) throw this.#refusal("commitBytes", COMMIT_BYTES_MAX);
-    if (dialect.isEmbedded && keyBytes > COMMIT_KEY_BYTES_MAX) {
-      throw this.#refusal("commitKeyBytes", COMMIT_KEY_BYTES_MAX);
-    }
-    const write = { by: this.name, owner: this.#clock, checks, mutations, hasOwnValues: false };
-    return dialect.copiesAtOnce ? withOwnValues(write) : write;
-  }
-
-  #assertWritable(packed: PackedKey): void {
-    if (packed === "") throw this.#refusal("emptyKey", packed);
-    if (packed.length > KEY_TO_WRITE_BYTES_MAX) {
-      throw this.#refusal("keyToWrite", KEY_TO_WRITE_BYTES_MAX);
-    }
   }
 
   #batchSize({ batchSize, limit }: ListOptions): number {
@@ -379,7 +357,9 @@ export class SimKv implements KvPort {
     };
   }
 
-  /** Sends a call on its way. What is wrong with its arguments rejects it, as in the real clients. */
+  /**
+   * Sends a call on its way. What is wrong with its arguments rejects it, as in the real clients.
+   */
   #call<T>(method: string, prepare: () => Operation<T>): Promise<T> {
     if (this.#isDead()) return new Promise(() => {});
     try {
@@ -513,7 +493,10 @@ export class SimKv implements KvPort {
     return latency === null ? 0 : latencyMs(latency, this.#database.random);
   }
 
-  /** Something is under way to the database. Where that is a thread of the process, it stands still with it. */
+  /**
+   * Something is under way to the database. Where that is a thread of the process, it stands still
+   * with it.
+   */
   #onTheWay(ms: number, arrive: () => void): void {
     if (ms === 0) return arrive();
     const { time, dialect } = this.#database;
@@ -548,88 +531,5 @@ class Call<T> {
     this.operation = operation;
     this.resolve = resolve;
     this.reject = reject;
-  }
-}
-
-interface Mutation {
-  readonly key: Key;
-  /** Null deletes. */
-  readonly set: { readonly value: unknown; readonly expireIn: number | undefined } | null;
-}
-
-interface Prepared extends AtomicWrite {
-  /** Whether the bytes in it are copies. */
-  readonly hasOwnValues: boolean;
-}
-
-type CommitResult = { ok: true; versionstamp: string } | { ok: false };
-
-/** An atomic operation being built. */
-export class SimAtomic implements AtomicPort {
-  /** @ignore */
-  readonly checks: { key: Key; versionstamp: string | null }[] = [];
-  /** @ignore */
-  readonly mutations: Mutation[] = [];
-  readonly #dialect: Dialect;
-  readonly #commit: (atomic: SimAtomic) => Promise<CommitResult>;
-
-  /** @ignore Use {@linkcode SimKv.atomic}. */
-  constructor(dialect: Dialect, commit: (atomic: SimAtomic) => Promise<CommitResult>) {
-    this.#dialect = dialect;
-    this.#commit = commit;
-  }
-
-  check(...checks: { key: Key; versionstamp: string | null }[]): this {
-    this.checks.push(...checks);
-    return this;
-  }
-
-  set(key: Key, value: unknown, options?: { expireIn?: number }): this {
-    const expireIn = options?.expireIn;
-    const { isEmbedded } = this.#dialect;
-    if (
-      expireIn !== undefined &&
-      !(Number.isSafeInteger(expireIn) && expireIn >= (isEmbedded ? 0 : 1))
-    ) throw this.#dialect.refuse("expireIn", expireIn);
-    const taken = this.#dialect.clonesAtSet ? cloneOf(value) : value;
-    this.mutations.push({ key, set: { value: taken, expireIn } });
-    return this;
-  }
-
-  delete(key: Key): this {
-    this.mutations.push({ key, set: null });
-    return this;
-  }
-
-  commit(): Promise<CommitResult> {
-    return this.#commit(this);
-  }
-}
-
-/** The atomic operation with bytes that are not the caller's any more. */
-function withOwnValues(write: Prepared): Prepared {
-  if (write.hasOwnValues) return write;
-  const mutations = write.mutations.map((mutation) => {
-    const { set } = mutation;
-    if (!(set?.value instanceof Uint8Array)) return mutation;
-    return { ...mutation, set: { ...set, value: copyOf(set.value) } };
-  });
-  return { ...write, mutations, hasOwnValues: true };
-}
-
-/** A copy of a key as the engines store it. */
-function ownKey(key: Key): Key {
-  return copyOfKey(key).map((part) => typeof part === "string" ? part.toWellFormed() : part);
-}
-
-/** A copy of all but bytes, which have a time of their own; in the words of the clients for what has no copy. */
-function cloneOf(value: unknown): unknown {
-  if (value instanceof Uint8Array || typeof value !== "object" && typeof value !== "function") {
-    return value;
-  }
-  try {
-    return structuredClone(value);
-  } catch (error) {
-    throw new TypeError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Listings of a simulated KV: which keys a selector means, cursors, and reading batch by batch, each of which is a snapshot of
- * its own instant.
+ * Listings of a simulated KV: which keys a selector means, cursors, and reading batch by batch,
+ * each of which is a snapshot of its own instant.
  *
  * @module
  */
@@ -10,8 +10,11 @@ import { type PackedKey, packKey } from "./packed_key.ts";
 
 /** A selector with just the fields that it has. */
 export interface Shape {
+  /** Above all keys that are meant. */
   readonly prefix: Key | undefined;
+  /** The first key that is meant. */
   readonly start: Key | undefined;
+  /** The first key that is not meant any more. */
   readonly end: Key | undefined;
 }
 
@@ -82,13 +85,17 @@ export function decodeCursor(cursor: string): PackedKey | null {
 
 /** An entry as it was read, with its key's place. */
 export interface Listed {
+  /** What a reader gets. */
   readonly entry: Entry;
+  /** The bytes of its key. */
   readonly packed: PackedKey;
 }
 
 /** What a listing needs of its connection. */
 export interface ListSource {
+  /** Entries that are read at once. */
   readonly batchSize: number;
+  /** Entries that are given out at most. */
   readonly limit: number | undefined;
   /** Where the caller wants to go on. */
   readonly cursor: string | undefined;

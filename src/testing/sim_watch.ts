@@ -1,7 +1,8 @@
 /**
- * Watches of a simulated KV. A watch is a hint: it tells the present state after a change, not each change, and it may
- * fail to tell. As in Deno, what is told waits in a buffer of one until it is read; so the first read after a pause may
- * show an old state, with the present one right behind it.
+ * Watches of a simulated KV. A watch is a hint: it tells the present state after a change, not each
+ * change, and it may fail to tell. As in Deno, what is told waits in a buffer of one until it is
+ * read; so the first read after a pause may show an old state, with the present one right behind
+ * it.
  *
  * @module
  */
@@ -13,12 +14,15 @@ import type { KvFaults } from "./sim_faults.ts";
 
 /** What a watch needs of its connection. */
 export interface WatchSource {
+  /** Where the keys are. */
   readonly database: SimDatabase;
   /** The process of the connection, or undefined. */
   readonly owner: unknown;
+  /** The bytes of the keys. */
   readonly packed: readonly PackedKey[];
   /** The present entries, in the order of the keys. */
   read(): Entry[];
+  /** What goes wrong at the moment. */
   faults(): KvFaults;
   /** Calls back in the process after some time on the way. */
   deliver(callback: () => void): void;
@@ -113,7 +117,10 @@ export class WatchStream implements Watcher, AsyncIterable<Entry[]> {
     this.#look();
   }
 
-  /** @ignore The stream to the server breaks: some clients say so, some come back by themselves, some never tell. */
+  /**
+   * @ignore The stream to the server breaks: some clients say so, some come back by themselves,
+   * some never tell.
+   */
   serverStopped(): void {
     const { database } = this.#source;
     if (database.dialect.isEmbedded) return;

@@ -1,22 +1,27 @@
 /**
  * Virtual time: a queue of events, and clocks of simulated processes that live on it.
  *
- * **How the world turns.** The next event is taken from the queue, the time becomes its time, its callback runs, and then
- * every microtask that it set off, until none is left; only then comes the next event. Events at the same instant come in
- * an order drawn from the seed, or in the order of scheduling where there is no seed. So code that awaits nothing but
- * these clocks and a simulated KV runs the same way each time, in every runtime: the language fixes the order of
- * promise reactions, and the queue fixes the rest.
+ * **How the world turns.** The next event is taken from the queue, the time becomes its time, its
+ * callback runs, and then every microtask that it set off, until none is left; only then comes the
+ * next event. Events at the same instant come in an order drawn from the seed, or in the order of
+ * scheduling where there is no seed. So code that awaits nothing but these clocks and a simulated
+ * KV runs the same way each time, in every runtime: the language fixes the order of promise
+ * reactions, and the queue fixes the rest.
  *
- * **How it is known that no microtask is left.** Each turn is a `setImmediate` callback. Runtimes run such a callback with an
- * empty stack, after all microtasks (and `process.nextTick` callbacks) that were queued before it or by one another, however
- * many there are: so it is a proof of quiescence, not a guess at a number of ticks. It costs less than a microsecond
- * (measured: Deno 0.8 µs, Bun 0.5 µs; a `MessageChannel` hop 1.6 and 0.7 µs; `setTimeout` 1–2 ms). Events that
- * run no code of the process under test (a request that arrives at the database) are fired without a turn of their own.
- * Several worlds may turn in one thread at once: each has its own queue, and a turn of one drains only what it set off.
+ * **How it is known that no microtask is left.** Each turn is a `setImmediate` callback. Runtimes
+ * run such a callback with an empty stack, after all microtasks (and `process.nextTick` callbacks)
+ * that were queued before it or by one another, however many there are: so it is a proof of
+ * quiescence, not a guess at a number of ticks. It costs less than a microsecond (measured: Deno
+ * 0.8 µs, Bun 0.5 µs; a `MessageChannel` hop 1.6 and 0.7 µs; `setTimeout` 1–2 ms). Events that run
+ * no code of the process under test (a request that arrives at the database) are fired without a
+ * turn of their own. Several worlds may turn in one thread at once: each has its own queue, and a
+ * turn of one drains only what it set off.
  *
- * **What it cannot know.** Real I/O (`fetch`, files, real timers) is invisible: virtual time runs past it.
+ * **What it cannot know.** Real I/O (`fetch`, files, real timers) is invisible: virtual time runs
+ * past it.
  *
- * Instants are multiples of 2^-10 ms, so that sums of them are exact and every runtime computes the same ones.
+ * Instants are multiples of 2^-10 ms, so that sums of them are exact and every runtime computes the
+ * same ones.
  *
  * @module
  */
@@ -31,18 +36,30 @@ import type { SeededRandom } from "./prng.ts";
 export const TICK_MS = 2 ** -10;
 /** As in the machine's own clock: a longer timer fires after this many milliseconds, too early. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
-/** Events that one run fires at most, unless it is told otherwise: what loops for ever ends here. */
+/**
+ * Events that one run fires at most, unless it is told otherwise: what loops for ever ends here.
+ */
 const RUN_EVENTS_MAX = 10_000_000;
 /** So many cancelled events at least stay in the queue until their time comes. */
 const CANCELLED_MIN = 256;
-/** The wall clock at the start of the world unless it is told otherwise: a Thursday in winter, away from all DST changes. */
+/**
+ * The wall clock at the start of the world unless it is told otherwise: a Thursday in winter, away
+ * from all DST changes.
+ */
 const WALL_START_MS = Date.UTC(2026, 0, 1);
 
 /** Options of {@linkcode VirtualTime}. */
 export interface VirtualTimeOptions {
-  /** Where the order of simultaneous events comes from. Without it they come in the order of scheduling. */
+  /**
+   * Where the order of simultaneous events comes from. Without it they come in the order of
+   * scheduling.
+   */
   readonly random?: SeededRandom;
-  /** Milliseconds since the epoch at the start of the world, by a clock that is right. @default {1 January 2026} */
+  /**
+   * Milliseconds since the epoch at the start of the world, by a clock that is right.
+   *
+   * @default {1 January 2026}
+   */
   readonly wallStartMs?: number;
 }
 
@@ -52,7 +69,10 @@ export interface ScheduleOptions {
   readonly clock?: VirtualClock;
   /** Such an event does not keep a run going. @default {false} */
   readonly background?: boolean;
-  /** The callback wakes no code that awaits something, so no microtasks need be drained after it. @default {false} */
+  /**
+   * The callback wakes no code that awaits something, so no microtasks need be drained after it.
+   * @default {false}
+   */
   readonly quiet?: boolean;
 }
 
@@ -66,15 +86,21 @@ export interface RunOptions {
   readonly eventsMax?: number;
 }
 
-/** Why a run ended: nothing is left to happen, `until` came true, `untilMs` is reached, or `eventsMax` turns were made. */
+/**
+ * Why a run ended: nothing is left to happen, `until` came true, `untilMs` is reached, or
+ * `eventsMax` turns were made.
+ */
 export type RunEnd = "idle" | "until" | "time" | "events";
 
 /** One thing that happened, as {@linkcode VirtualTime.onTrace} sees it. */
 export interface TraceEvent {
+  /** Virtual time, in milliseconds since the start of the world. */
   readonly atMs: number;
   /** Who did it: the name of a process, a connection, the database. */
   readonly actor: string;
+  /** What was done: `committed`, `refused`, `paused`, … */
   readonly what: string;
+  /** What with: keys, mostly. */
   readonly detail: string;
 }
 
@@ -90,7 +116,8 @@ interface Scheduled extends Timer {
 }
 
 /**
- * A world's time. Nothing happens by itself: {@linkcode advance}, {@linkcode run} or {@linkcode drive} turn it.
+ * A world's time. Nothing happens by itself: {@linkcode advance}, {@linkcode run} or {@linkcode
+ * drive} turn it.
  *
  * @example
  * ```ts ignore
@@ -165,7 +192,10 @@ export class VirtualTime {
     return this.#push(atMs, this.#random?.uint32() ?? 0, callback, options);
   }
 
-  /** Mixes what happened into the trace. `text` says the same as `detail` to a reader; it is called only for a listener. */
+  /**
+   * Mixes what happened into the trace. `text` says the same as `detail` to a reader; it is called
+   * only for a listener.
+   */
   trace(actor: string, what: string, detail = "", text?: () => string): void {
     this.#mix(this.#nowMs / TICK_MS);
     this.#mixText(actor);
@@ -175,8 +205,9 @@ export class VirtualTime {
   }
 
   /**
-   * Fires what comes next, up to and with the first event after which microtasks must be drained; false if there is
-   * none before `untilMs`, or nothing that keeps a run going. Drivers call it, each time with all microtasks drained.
+   * Fires what comes next, up to and with the first event after which microtasks must be drained;
+   * false if there is none before `untilMs`, or nothing that keeps a run going. Drivers call it,
+   * each time with all microtasks drained.
    */
   step(untilMs = Infinity): boolean {
     for (;;) {
@@ -201,8 +232,8 @@ export class VirtualTime {
   }
 
   /**
-   * Turns the world until one of the bounds is reached or nothing is left to happen. Whatever an event sets off is done
-   * before the next one comes, and before the run ends.
+   * Turns the world until one of the bounds is reached or nothing is left to happen. Whatever an
+   * event sets off is done before the next one comes, and before the run ends.
    *
    * @throws What a callback threw, or the checker of an invariant.
    */
@@ -244,21 +275,26 @@ export class VirtualTime {
     assert(end === "time", `fewer than ${RUN_EVENTS_MAX} events in one advance`);
   }
 
-  /** Lets everything happen that needs no time: fires what is due now, and drains all microtasks. */
+  /**
+   * Lets everything happen that needs no time: fires what is due now, and drains all microtasks.
+   */
   async settle(): Promise<void> {
     await this.run({ untilMs: this.#nowMs });
   }
 
   /**
-   * Ends the present run with an error, before anything else happens; where there is no run, throws it. For checkers, whose
-   * word must not be taken by the program under test for an error of its database.
+   * Ends the present run with an error, before anything else happens; where there is no run, throws
+   * it. For checkers, whose word must not be taken by the program under test for an error of its
+   * database.
    */
   fail(error: unknown): void {
     if (!this.#isRunning) throw error;
     this.#failures.push(error);
   }
 
-  /** Turns the world by itself whenever something waits, until the returned object is disposed of. */
+  /**
+   * Turns the world by itself whenever something waits, until the returned object is disposed of.
+   */
   drive(): Disposable {
     assert(!this.#isRunning && !this.#isDriven, "a world is turned by one run at a time");
     this.#isDriven = true;
@@ -270,7 +306,10 @@ export class VirtualTime {
     };
   }
 
-  /** @ignore For clocks: puts back an event that was held, before all others of this instant and in their own order. */
+  /**
+   * @ignore For clocks: puts back an event that was held, before all others of this instant and in
+   * their own order.
+   */
   release(held: Scheduled): void {
     held.atMs = this.#nowMs;
     held.order = -1;
@@ -330,7 +369,10 @@ export class VirtualTime {
     if (!event.background) this.#foreground--;
   }
 
-  /** Drops cancelled events once they are most of the queue: nearly every deadline is cancelled long before it is due. */
+  /**
+   * Drops cancelled events once they are most of the queue: nearly every deadline is cancelled long
+   * before it is due.
+   */
   #compact(): void {
     const live = this.#queue.filter((event) => event.live);
     live.sort(inOrder); // A sorted array is a heap.
@@ -411,11 +453,17 @@ export interface VirtualClockOptions {
   readonly wallOffsetMs?: number;
   /** Where the monotonic clock starts, in milliseconds. @default {0} */
   readonly monotonicStartMs?: number;
-  /** How fast this process's clocks and timers run: 1.01 gains one second in a hundred. @default {1} */
+  /**
+   * How fast this process's clocks and timers run: 1.01 gains one second in a hundred.
+   *
+   * @default {1}
+   */
   readonly rate?: number;
 }
 
-/** The clock of one simulated process, and the process's life: it can be paused, resumed and killed. */
+/**
+ * The clock of one simulated process, and the process's life: it can be paused, resumed and killed.
+ */
 export class VirtualClock implements Clock {
   /** What traces call the process. */
   readonly name: string;
@@ -450,7 +498,10 @@ export class VirtualClock implements Clock {
     return this.#state;
   }
 
-  /** How often something came back to the process so far: a timer, an answer. Each is a place where it can be killed. */
+  /**
+   * How often something came to the process so far: a timer, an answer; and, where its database is
+   * in the process itself, a request. Each is a place where it can be killed.
+   */
   get wakes(): number {
     return this.#wakes;
   }
@@ -466,9 +517,9 @@ export class VirtualClock implements Clock {
   }
 
   timer(ms: number, callback: () => void): Timer {
-    // At least one tick (NaN counts as no delay, as for real timers), so that a loop of timers without delay cannot stop
-    // the time; and one more where the division
-    // may have rounded down, so that the process's own clock has reached the due time when the timer fires.
+    // At least one tick (NaN counts as no delay, as for real timers), so that a loop of timers
+    // without delay cannot stop the time; and one more where the division may have rounded down, so
+    // that the process's own clock has reached the due time when the timer fires.
     const delayMs = ms > 0 ? Math.max(Math.min(ms, TIMER_MS_MAX) / this.#rate, TICK_MS) : TICK_MS;
     return this.schedule(this.#rate === 1 ? delayMs : delayMs + TICK_MS, callback);
   }
@@ -477,18 +528,26 @@ export class VirtualClock implements Clock {
     this.schedule(0, callback);
   }
 
-  /** Runs `callback` in this process, at least `delayMs` of the world's time from now; for what comes in from outside. */
+  /**
+   * Runs `callback` in this process, at least `delayMs` of the world's time from now; for what
+   * comes in from outside.
+   */
   schedule(delayMs: number, callback: () => void): Timer {
     return this.#time.schedule(delayMs, callback, { clock: this });
   }
 
-  /** Sets the wall clock forward, or back if negative. Timers and the monotonic clock do not care. */
+  /**
+   * Sets the wall clock forward, or back if negative. Timers and the monotonic clock do not care.
+   */
   jump(ms: number): void {
     this.#wallOffsetMs += ms;
     this.#time.trace(this.name, "clock jumps", String(ms));
   }
 
-  /** Stops the process as SIGSTOP does: its timers and answers wait until it goes on, while the time passes. */
+  /**
+   * Stops the process as SIGSTOP does: its timers and answers wait until it goes on, while the time
+   * passes.
+   */
   pause(): void {
     if (this.#state !== "running") return;
     this.#state = "paused";
@@ -507,7 +566,10 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** Ends the process as SIGKILL does: none of its code runs any more. What it sent is still on its way. */
+  /**
+   * Ends the process as SIGKILL does: none of its code runs any more. What it sent is still on its
+   * way.
+   */
   kill(): void {
     if (this.#state === "killed") return;
     this.#state = "killed";
@@ -516,7 +578,10 @@ export class VirtualClock implements Clock {
     this.#held = [];
   }
 
-  /** Kills the process instead of waking it once it was woken so often: 0, 1, 2, … try every place where it waits. */
+  /**
+   * Kills the process instead of waking it once it was woken so often: 0, 1, 2, … try every place
+   * where it waits.
+   */
   killAfterWakes(wakes: number): void {
     this.#wakesMax = wakes;
   }

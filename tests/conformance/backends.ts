@@ -1,8 +1,10 @@
 /**
- * Every kind of KV that Taskkit runs on, opened and cleaned up the same way, for suites that must hold on all of them.
+ * Every kind of KV that Taskkit runs on, opened and cleaned up the same way, for suites that must
+ * hold on all of them.
  *
- * Each call of {@linkcode openBackends} gives databases of their own: a new file, a new server. Several connections that one
- * backend opens see the same data, but for `:memory:`, where each is a database by itself.
+ * Each call of {@linkcode openBackends} gives databases of their own: a new file, a new server.
+ * Several connections that one backend opens see the same data, but for `:memory:`, where each is a
+ * database by itself.
  *
  * @module
  */
@@ -137,7 +139,10 @@ function file(): Backend {
   };
 }
 
-/** The client of npm. Its values are views into larger buffers, in Bun and on files even of the class Buffer. */
+/**
+ * The client of npm. Its values are views into larger buffers, in Bun and on files even of the
+ * class Buffer.
+ */
 async function openNpm(path: string, options: object): Promise<KvPort> {
   const { openKv } = await import("@deno/kv");
   // Without `implementation` it hands over to Deno.openKv where there is one.
@@ -150,9 +155,9 @@ interface RawWatching extends KvPort {
 }
 
 /**
- * Makes `watch` ask for raw events. Without `raw`, `@deno/kv` 0.14 reads its inner stream in a promise that nobody awaits: when
- * the watch is cancelled, or the server goes away, that is an unhandled rejection, which ends a Deno process. And it
- * tells nothing of a key that is absent.
+ * Makes `watch` ask for raw events. Without `raw`, `@deno/kv` 0.14 reads its inner stream in a
+ * promise that nobody awaits: when the watch is cancelled, or the server goes away, that is an
+ * unhandled rejection, which ends a Deno process. And it tells nothing of a key that is absent.
  */
 function rawWatching(kv: RawWatching): KvPort {
   return {
@@ -213,7 +218,10 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-/** A denokv server on a file in a temporary folder, which can be killed and started again on the same port. */
+/**
+ * A denokv server on a file in a temporary folder, which can be killed and started again on the
+ * same port.
+ */
 export class DenokvServer {
   /** What {@linkcode Deno.openKv} and `@deno/kv` send as `DENO_KV_ACCESS_TOKEN`. */
   readonly token = TOKEN;

@@ -1,5 +1,6 @@
 /**
- * One suite for every kind of KV: what Taskkit relies on holds on all of them, the simulated one included.
+ * One suite for every kind of KV: what Taskkit relies on holds on all of them, the simulated one
+ * included.
  *
  * @module
  */

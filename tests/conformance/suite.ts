@@ -1,6 +1,6 @@
 /**
- * What Taskkit relies on in a KV, asked of one kind of it. Every test works below a prefix of its own, so one database
- * serves them all; {@linkcode Traits} says where kinds may differ.
+ * What Taskkit relies on in a KV, asked of one kind of it. Every test works below a prefix of its
+ * own, so one database serves them all; {@linkcode Traits} says where kinds may differ.
  *
  * @module
  */
@@ -16,7 +16,9 @@ import type { Refused, Traits } from "./traits.ts";
 
 const VERSIONSTAMP = /^[0-9a-f]{20}$/;
 
-/** A connection, a prefix that nothing else uses, and short ways to say what tests say all the time. */
+/**
+ * A connection, a prefix that nothing else uses, and short ways to say what tests say all the time.
+ */
 interface World {
   readonly kv: KvPort;
   readonly traits: Traits;
@@ -291,7 +293,8 @@ const listings: Record<string, Proof> = {
   async "in reverse a prefix means the same, but for one client that tells the prefix's own key"(
     { key, put, list, traits },
   ) {
-    // That client also asks for ever when such a key exists and limit or batchSize is 1, so this asks for more.
+    // That client also asks for ever when such a key exists and limit or batchSize is 1, so this
+    // asks for more.
     await put(key("a"), key("a", 1), key("a", 2));
     const found = await list({ prefix: key("a") }, { reverse: true });
     const itself = traits.reverseTellsPrefix ? [["a"]] : [];

@@ -1,6 +1,6 @@
 /**
- * How the kinds of KV are known to differ. One row a difference: the suite has a test for each, which holds a backend to
- * its column; everything else must be the same everywhere.
+ * How the kinds of KV are known to differ. One row a difference: the suite has a test for each,
+ * which holds a backend to its column; everything else must be the same everywhere.
  *
  * @module
  */
@@ -146,7 +146,9 @@ const denoServer: Traits = {
   },
 };
 
-/** The simulated ones are like the one that they are named after, and order keys as the engines do. */
+/**
+ * The simulated ones are like the one that they are named after, and order keys as the engines do.
+ */
 const simDeno: Traits = deno;
 const simNpm: Traits = { ...npmServer, tellsMinusZero: true, reverseTellsPrefix: false };
 
