@@ -25,6 +25,7 @@ import {
   GRACE_MS_DEFAULT,
   GROUPS_MAX,
   INITIATE_MAX,
+  KV_PROBE_CHECKS,
   LEASE_MS_DEFAULT,
   LIST_PAGE_MAX,
   POLL_MS_DEFAULT,
@@ -53,6 +54,7 @@ import { readSchedules, type Schedules } from "./schedule/entry.ts";
 import { ScheduleStore } from "./schedules.ts";
 import { listWorkers } from "./store/beat.ts";
 import { Bells } from "./store/bells.ts";
+import { check, type CheckReport } from "./store/check.ts";
 import {
   checkFormat,
   type Connection,
@@ -355,7 +357,7 @@ export class Kit implements AsyncDisposable {
       const checksMax = await measureChecks(kv, keys);
       const bells = new Bells(kv, clock, connection.hints);
       const ids = new IdSource(clock, random);
-      const remote = connection.remote || checksMax < 100;
+      const remote = connection.remote ?? checksMax < KV_PROBE_CHECKS;
       return new Kit(
         connection,
         { kv, keys, clock, random, ids, bells, checksMax, remote },
@@ -561,6 +563,19 @@ export class Kit implements AsyncDisposable {
       pausedAll: control.pausedAll,
       paused: control.paused,
     };
+  }
+
+  /**
+   * Reads the whole database in pages, while everybody works on, and tells what is wrong with it: records that cannot be
+   * read, and indexes that do not fit them. With `repair` it puts right what it can, one commit a problem; what cannot be
+   * read is set aside, and deleted by the repair after that.
+   *
+   * @throws {InvalidArgument} If an option is unknown.
+   */
+  async check(options: { repair?: boolean } = {}): Promise<CheckReport> {
+    this.#checkOpen("check the database");
+    checkFields(options, "the options of check", ["repair"]);
+    return await check(this.#store, { repair: options.repair ?? false });
   }
 
   /** No worker of the database claims tasks of these groups (default: of any) until they are resumed. What runs goes on. */

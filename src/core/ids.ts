@@ -4,11 +4,14 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
+const TOKEN_BYTES = 9;
+const POOL_BYTES = 1_024;
 const SEQUENCE_MAX = 0xffff_ffff;
 
 /** Makes ids that grow, also within one millisecond and when the wall clock is set back. */
@@ -17,6 +20,8 @@ export class IdSource {
   readonly #random: Random;
   #msecs = 0;
   #seq = 0;
+  #pool: Uint8Array = new Uint8Array(0);
+  #poolAt = 0;
 
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
@@ -32,14 +37,22 @@ export class IdSource {
     } else {
       this.#seq++;
     }
-    return v7({ msecs: this.#msecs, seq: this.#seq, random: this.#random.bytes(16) });
+    return v7({ msecs: this.#msecs, seq: this.#seq, random: this.#bytes(16) });
   }
 
   /** A short token that names one operation; kept in what it writes. */
   token(): string {
-    let token = "";
-    for (const byte of this.#random.bytes(9)) token += byte.toString(16).padStart(2, "0");
-    return token;
+    return Buffer.from(this.#bytes(TOKEN_BYTES)).toString("base64url");
+  }
+
+  /** Random bytes from a pool: asking the machine for a few at a time costs more than all else here. */
+  #bytes(length: number): Uint8Array {
+    if (this.#poolAt + length > this.#pool.length) {
+      this.#pool = this.#random.bytes(POOL_BYTES);
+      this.#poolAt = 0;
+    }
+    this.#poolAt += length;
+    return this.#pool.subarray(this.#poolAt - length, this.#poolAt);
   }
 }
 

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import {
   decodeLease,
   decodeWorker,
@@ -35,9 +35,9 @@ export async function beat(
 ): Promise<Beat> {
   const op = store.ids.token();
   const key = store.keys.worker(id);
-  const changes = noChanges();
-  changes.checks.push({ key, versionstamp: lastVersion });
-  changes.sets.push({ key, value: encodeWorker({ ...about, beatMs: store.clock.now(), op }) });
+  const changes = new Changes();
+  changes.check(key, lastVersion);
+  changes.set(key, encodeWorker({ ...about, beatMs: store.clock.now(), op }));
   const answer = await commit(store, changes);
   if (answer.kind === "committed") return { kind: "alive", version: answer.versionstamp };
   const entry = await readOne(store, key);
@@ -51,8 +51,8 @@ export async function beat(
 
 /** Forgets the worker. Whatever it left is rescued at once, since a lease without a worker is an orphan. */
 export async function goodbye(store: Store, id: string): Promise<void> {
-  const changes = noChanges();
-  changes.deletes.push(store.keys.worker(id), store.keys.workerBell(id));
+  const changes = new Changes();
+  changes.delete(store.keys.worker(id), store.keys.workerBell(id));
   await commit(store, changes);
 }
 

@@ -22,11 +22,11 @@ import { UnreadableRecord } from "../core/errors.ts";
 import { CLAIM_BATCH_MAX, KV_COMMIT_BYTES_MAX, LIST_PAGE_MAX } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { DueKey } from "./keyspace.ts";
 import type { Entry } from "./port.ts";
 import { decodeTask } from "./record_codec.ts";
-import { addTask, decodeLease, encodeLease, sizeOf } from "./records.ts";
+import { addTask, decodeLease, encodeLease } from "./records.ts";
 import { setAside } from "./set_aside.ts";
 import { readMany, readOne, readPage, type Store } from "./store.ts";
 
@@ -119,20 +119,17 @@ async function tryTake(
   const id = store.ids.next();
   const nowMs = store.clock.now();
   const tasks = new Map<string, TaskRecord>();
-  const changes = noChanges();
+  const changes = new Changes();
   for (const { key, record, version } of batch) {
-    if (sizeOf(changes) > KV_COMMIT_BYTES_MAX / 2) break;
+    if (changes.bytes > KV_COMMIT_BYTES_MAX / 2) break;
     const running = transition(record, { kind: "claim", op: id, nowMs, lease: { worker, id } });
-    changes.checks.push({ key: store.keys.task(record.id), versionstamp: version });
-    changes.deletes.push(store.keys.due(record.group, key.priority, key.dueMs, key.id));
+    changes.check(store.keys.task(record.id), version);
+    changes.delete(store.keys.due(record.group, key.priority, key.dueMs, key.id));
     addTask(store, changes, running);
     tasks.set(record.id, running);
   }
   const leaseKey = store.keys.lease(worker, id);
-  changes.sets.push({
-    key: leaseKey,
-    value: encodeLease({ tasks: [...tasks.keys()], cancel: [], op: id }),
-  });
+  changes.set(leaseKey, encodeLease({ tasks: [...tasks.keys()], cancel: [], op: id }));
 
   const answer = await commit(store, changes);
   const held = (version: string): HeldLease => ({

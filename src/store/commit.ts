@@ -37,16 +37,55 @@ import {
 import type { Random } from "../core/random.ts";
 import type { Key, KvPort } from "./port.ts";
 
-/** What one atomic operation checks and changes. */
-export interface Changes {
-  readonly checks: { readonly key: Key; readonly versionstamp: string | null }[];
-  readonly sets: { readonly key: Key; readonly value: unknown; readonly expireIn?: number }[];
-  readonly deletes: Key[];
+interface Check {
+  readonly key: Key;
+  readonly versionstamp: string | null;
 }
 
-/** An empty set of changes to add to. */
-export function noChanges(): Changes {
-  return { checks: [], sets: [], deletes: [] };
+interface Set {
+  readonly key: Key;
+  readonly value: unknown;
+  readonly expireIn: number | undefined;
+}
+
+/** What the engine counts of a mutation beside its value; our keys are shorter. */
+const MUTATION_BYTES = 150;
+
+/** What one atomic operation checks and changes, being put together. */
+export class Changes {
+  readonly checks: Check[] = [];
+  readonly sets: Set[] = [];
+  readonly deletes: Key[] = [];
+  #bytes = 0;
+
+  /** The bytes that they take of a commit's bound, roughly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  /** How many mutations they are. */
+  get mutations(): number {
+    return this.sets.length + this.deletes.length;
+  }
+
+  /** Refuses the whole commit unless the key is still at this version (null: absent). */
+  check(key: Key, versionstamp: string | null): void {
+    this.checks.push({ key, versionstamp });
+  }
+  set(key: Key, value: unknown, expireIn?: number): void {
+    this.sets.push({ key, value, expireIn });
+    this.#bytes += MUTATION_BYTES + (value instanceof Uint8Array ? value.length : 0);
+  }
+  delete(...keys: Key[]): void {
+    this.deletes.push(...keys);
+    this.#bytes += MUTATION_BYTES * keys.length;
+  }
+  /** Adds all of the others. */
+  add(others: Changes): void {
+    this.checks.push(...others.checks);
+    this.sets.push(...others.sets);
+    this.deletes.push(...others.deletes);
+    this.#bytes += others.#bytes;
+  }
 }
 
 /** What is known about a commit. */
@@ -68,7 +107,7 @@ export interface CommitContext {
  */
 export async function commit(context: CommitContext, changes: Changes): Promise<CommitAnswer> {
   assert(
-    changes.sets.length + changes.deletes.length <= KV_COMMIT_MUTATIONS_MAX,
+    changes.mutations <= KV_COMMIT_MUTATIONS_MAX,
     "a commit fits the engine's bounds",
   );
   const { clock, random } = context;

@@ -28,7 +28,8 @@ export interface Connection {
   readonly kv: KvPort;
   /** Whether `close` is ours to call. */
   readonly owned: boolean;
-  readonly remote: boolean;
+  /** Whether it crosses a network; null for a KV that was passed open and does not tell. */
+  readonly remote: boolean | null;
   readonly hints: Hints;
 }
 
@@ -41,13 +42,13 @@ export interface Connection {
  */
 export async function openConnection(source: KvSource): Promise<Connection> {
   const noFile: WatchFile = () => null;
-  const opened = (kv: KvPort, remote: boolean, watchFile = noFile): Connection => ({
+  const opened = (kv: KvPort, remote: boolean | null, watchFile = noFile): Connection => ({
     kv,
     owned: true,
     remote,
     hints: { watchFile, canWatch: !isNative(kv) },
   });
-  if (isKv(source)) return { ...opened(source, false), owned: false };
+  if (isKv(source)) return { ...opened(source, isNative(source) ? false : null), owned: false };
   if (source === undefined) return opened(await openEmbedded(undefined), false);
   const text = source instanceof URL ? source.href : source;
   if (typeof text !== "string" || text === "") {

@@ -15,7 +15,7 @@
  */
 
 import { OutcomeUnknown } from "../core/errors.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import { decodeJson, encodeJson, isCount, isText, isTexts, must } from "./record_codec.ts";
 import { readOne, type Store } from "./store.ts";
 import { tries } from "./tries.ts";
@@ -62,9 +62,9 @@ export async function say(
     const entry = await readOne(store, key);
     const control = decode(entry.value);
     if (control.op === op) return;
-    const changes = noChanges();
-    changes.checks.push({ key, versionstamp: entry.versionstamp });
-    changes.sets.push({ key, value: encodeJson({ ...apply(control, command, groups), op }) });
+    const changes = new Changes();
+    changes.check(key, entry.versionstamp);
+    changes.set(key, encodeJson({ ...apply(control, command, groups), op }));
     if ((await commit(store, changes)).kind === "committed") {
       store.bells.ring([key]);
       return;

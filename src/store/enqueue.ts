@@ -17,10 +17,10 @@
 import { Conflict, OutcomeUnknown } from "../core/errors.ts";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX, ORPHAN_MS } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
-import { type Changes, commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { Key } from "./port.ts";
 import { isTombstone, TOMBSTONE } from "./record_codec.ts";
-import { addPayload, addTask, sizeOf, tryDecodeTask } from "./records.ts";
+import { addPayload, addTask, tryDecodeTask } from "./records.ts";
 import { readOne, type Store } from "./store.ts";
 import { tries } from "./tries.ts";
 
@@ -32,8 +32,10 @@ export interface Draft {
 
 /** Room that a commit keeps for the doorbells and marks of its tasks. */
 const MUTATIONS_MAX = KV_COMMIT_MUTATIONS_MAX - 100;
-/** Chunks beyond this are written ahead of the commit that makes them a task. */
+/** Data beyond this is written ahead of the commit that makes it a task. */
 const AHEAD_BYTES_MIN = KV_COMMIT_BYTES_MAX / 2;
+/** A record without data, roughly, with long names. */
+const RECORD_BYTES_MAX = 2_000;
 
 /**
  * Writes the tasks and returns their ids in order; for a task whose unique key is held, the holder's id.
@@ -43,11 +45,11 @@ const AHEAD_BYTES_MIN = KV_COMMIT_BYTES_MAX / 2;
 export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<string[]> {
   const ids: string[] = [];
   let batch: Draft[] = [];
-  let changes = noChanges();
+  let changes = new Changes();
   const flush = async () => {
     if (batch.length > 0) await commitNew(store, batch, changes);
     batch = [];
-    changes = noChanges();
+    changes = new Changes();
   };
   for (const draft of drafts) {
     if (draft.record.unique !== null) {
@@ -55,11 +57,11 @@ export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<s
       ids.push(await enqueueUnique(store, draft, draft.record.unique));
       continue;
     }
-    const own = await toChanges(store, draft);
-    const full = changes.sets.length + own.sets.length + changes.deletes.length > MUTATIONS_MAX ||
-      sizeOf(changes) + sizeOf(own) > KV_COMMIT_BYTES_MAX;
-    if (full) await flush();
-    add(changes, own);
+    const isFull = changes.mutations > MUTATIONS_MAX ||
+      changes.bytes + 2 * (draft.data.length + RECORD_BYTES_MAX) > KV_COMMIT_BYTES_MAX;
+    if (isFull) await flush();
+    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
+    else addDraft(store, changes, draft);
     batch.push(draft);
     ids.push(draft.record.id);
   }
@@ -78,15 +80,18 @@ export async function enqueueWith(
   drafts: readonly Draft[],
   userChanges: Changes,
 ): Promise<boolean> {
-  const changes = noChanges();
-  for (const draft of drafts) add(changes, await toChanges(store, draft));
-  add(changes, userChanges);
+  const changes = new Changes();
+  for (const draft of drafts) {
+    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
+    else addDraft(store, changes, draft);
+  }
+  changes.add(userChanges);
   const first = drafts[0];
   if (first === undefined) {
     throw new Conflict("Cannot commit: there is no task in it; use the database's own atomic()");
   }
   const firstKey = store.keys.task(first.record.id);
-  changes.checks.push({ key: firstKey, versionstamp: null });
+  changes.check(firstKey, null);
   const bells = ring(store, changes, drafts);
   const answer = await commit(store, changes);
   if (answer.kind === "doubtful") {
@@ -109,14 +114,14 @@ export async function enqueueEnded(
   draft: Draft,
   userChanges: Changes | null,
 ): Promise<void> {
-  if (await enqueueWith(store, [draft], userChanges ?? noChanges())) return;
+  if (await enqueueWith(store, [draft], userChanges ?? new Changes())) return;
   throw new Conflict("Cannot complete: one of the handler's own checks failed");
 }
 
 async function resolveOrBury(store: Store, id: string, key: Key): Promise<boolean> {
-  const buried = noChanges();
-  buried.checks.push({ key, versionstamp: null });
-  buried.sets.push({ key, value: TOMBSTONE, expireIn: ORPHAN_MS });
+  const buried = new Changes();
+  buried.check(key, null);
+  buried.set(key, TOMBSTONE, ORPHAN_MS);
   for await (const _ of tries(store)) {
     const { value } = await readOne(store, key);
     if (value !== null) return !isTombstone(value);
@@ -130,7 +135,7 @@ async function commitNew(store: Store, drafts: readonly Draft[], changes: Change
   const first = drafts[0];
   if (first === undefined) return;
   const key = store.keys.task(first.record.id);
-  changes.checks.push({ key, versionstamp: null });
+  changes.check(key, null);
   const bells = ring(store, changes, drafts);
   for await (const _ of tries(store)) {
     const answer = await commit(store, changes);
@@ -155,10 +160,12 @@ async function enqueueUnique(store: Store, draft: Draft, unique: string): Promis
       const record = tryDecodeTask((await readOne(store, store.keys.task(holderId))).value);
       if (record !== null && record.unique === unique && record.endedMs === null) return holderId;
     }
-    const changes = await toChanges(store, draft);
-    changes.checks.push({ key: holderKey, versionstamp: holder.versionstamp });
-    changes.checks.push({ key: store.keys.task(id), versionstamp: null });
-    changes.sets.push({ key: holderKey, value: new TextEncoder().encode(id) });
+    const changes = new Changes();
+    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
+    else addDraft(store, changes, draft);
+    changes.check(holderKey, holder.versionstamp);
+    changes.check(store.keys.task(id), null);
+    changes.set(holderKey, new TextEncoder().encode(id));
     const bells = ring(store, changes, [draft]);
     const answer = await commit(store, changes);
     if (answer.kind === "committed" || (await readOne(store, store.keys.task(id))).value !== null) {
@@ -169,18 +176,23 @@ async function enqueueUnique(store: Store, draft: Draft, unique: string): Promis
   throw new OutcomeUnknown("initiate the task", [id]);
 }
 
-/** The changes that make a draft a task. Very large data is written ahead, in commits of its own. */
-async function toChanges(store: Store, draft: Draft): Promise<Changes> {
-  const changes = noChanges();
-  const { id } = draft.record;
-  const data = addPayload(store, changes, id, 0, draft.data);
-  if (sizeOf(changes) > AHEAD_BYTES_MIN) {
-    const mark = await writeAhead(store, id, changes);
-    changes.sets.length = 0;
-    changes.deletes.push(mark);
-  }
+function isLarge(draft: Draft): boolean {
+  return draft.data.length > AHEAD_BYTES_MIN;
+}
+
+/** Adds the changes that make a draft a task. */
+function addDraft(store: Store, changes: Changes, draft: Draft): void {
+  const data = addPayload(store, changes, draft.record.id, 0, draft.data);
   addTask(store, changes, { ...draft.record, data });
-  return changes;
+}
+
+/** The same for data that does not fit: it is written ahead, in commits of its own. */
+async function addLargeDraft(store: Store, changes: Changes, draft: Draft): Promise<void> {
+  const { id } = draft.record;
+  const chunks = new Changes();
+  const data = addPayload(store, chunks, id, 0, draft.data);
+  changes.delete(await writeAhead(store, id, chunks));
+  addTask(store, changes, { ...draft.record, data });
 }
 
 /**
@@ -189,15 +201,16 @@ async function toChanges(store: Store, draft: Draft): Promise<Changes> {
  */
 export async function writeAhead(store: Store, id: string, chunks: Changes): Promise<Key> {
   const mark = store.keys.sweep(store.clock.now() + ORPHAN_MS, id);
-  const sets = [{ key: mark, value: new Uint8Array(0) }, ...chunks.sets];
-  while (sets.length > 0) {
-    const part = noChanges();
-    do {
-      const next = sets.shift();
-      if (next !== undefined) part.sets.push(next);
-    } while (sets.length > 0 && sizeOf(part) < AHEAD_BYTES_MIN);
-    await commitUnconditionally(store, part, id);
+  let part = new Changes();
+  part.set(mark, new Uint8Array(0));
+  for (const { key, value } of chunks.sets) {
+    if (part.bytes > AHEAD_BYTES_MIN) {
+      await commitUnconditionally(store, part, id);
+      part = new Changes();
+    }
+    part.set(key, value);
   }
+  await commitUnconditionally(store, part, id);
   return mark;
 }
 
@@ -215,12 +228,6 @@ function ring(store: Store, changes: Changes, drafts: readonly Draft[]): Key[] {
   const groups = new Set(drafts.map((draft) => draft.record.group));
   const keys = [...groups].map((group) => store.keys.groupBell(group));
   const value = new TextEncoder().encode(drafts[0]?.record.op ?? "");
-  for (const key of keys) changes.sets.push({ key, value });
+  for (const key of keys) changes.set(key, value);
   return keys;
-}
-
-function add(to: Changes, from: Changes): void {
-  to.checks.push(...from.checks);
-  to.sets.push(...from.sets);
-  to.deletes.push(...from.deletes);
 }

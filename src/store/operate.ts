@@ -18,7 +18,7 @@
 import { Conflict, OutcomeUnknown, TaskNotFound } from "../core/errors.ts";
 import { isTerminal, type TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import { decodeTask, isTombstone } from "./record_codec.ts";
 import { addTask, decodeLease, encodeLease, hasChunks, sweepAt } from "./records.ts";
 import { readOne, type Store } from "./store.ts";
@@ -41,9 +41,9 @@ export async function cancel(store: Store, id: string): Promise<CancelOutcome> {
     if (isTerminal(record.state)) return "ended";
     if (record.lease === null) {
       const cancelled = transition(record, { kind: "cancel", op, nowMs: store.clock.now() });
-      const changes = noChanges();
-      changes.checks.push({ key: store.keys.task(id), versionstamp: version });
-      changes.deletes.push(store.keys.due(record.group, record.priority, record.dueMs, id));
+      const changes = new Changes();
+      changes.check(store.keys.task(id), version);
+      changes.delete(store.keys.due(record.group, record.priority, record.dueMs, id));
       addTask(store, changes, cancelled);
       if ((await commit(store, changes)).kind === "committed") {
         store.bells.ring([store.keys.task(id)]);
@@ -58,14 +58,11 @@ export async function cancel(store: Store, id: string): Promise<CancelOutcome> {
     const lease = decodeLease(entry.value);
     if (lease.cancel.includes(id)) return "requested";
     const bell = store.keys.workerBell(record.lease.worker);
-    const changes = noChanges();
-    changes.checks.push({ key: store.keys.task(id), versionstamp: version });
-    changes.checks.push({ key: leaseKey, versionstamp: entry.versionstamp });
-    changes.sets.push({
-      key: leaseKey,
-      value: encodeLease({ ...lease, cancel: [...lease.cancel, id], op }),
-    });
-    changes.sets.push({ key: bell, value: new TextEncoder().encode(op), expireIn: BELL_MS });
+    const changes = new Changes();
+    changes.check(store.keys.task(id), version);
+    changes.check(leaseKey, entry.versionstamp);
+    changes.set(leaseKey, encodeLease({ ...lease, cancel: [...lease.cancel, id], op }));
+    changes.set(bell, new TextEncoder().encode(op), BELL_MS);
     if ((await commit(store, changes)).kind === "committed") {
       store.bells.ring([bell]);
       return "requested";
@@ -93,10 +90,10 @@ export async function revive(store: Store, id: string): Promise<TaskRecord> {
       throw new Conflict(`Cannot start task "${id}" anew: it is ${record.state}`);
     }
     const revived = transition(record, { kind: "revive", op, nowMs: store.clock.now() });
-    const changes = noChanges();
-    changes.checks.push({ key: store.keys.task(id), versionstamp: version });
+    const changes = new Changes();
+    changes.check(store.keys.task(id), version);
     addTask(store, changes, revived);
-    if (hasChunks(record)) changes.deletes.push(store.keys.sweep(sweepAt(record), id));
+    if (hasChunks(record)) changes.delete(store.keys.sweep(sweepAt(record), id));
     if (record.unique !== null) {
       const key = store.keys.unique(record.unique);
       if ((await readOne(store, key)).versionstamp !== null) {
@@ -104,11 +101,11 @@ export async function revive(store: Store, id: string): Promise<TaskRecord> {
           `Cannot start task "${id}" anew: another task holds its unique key "${record.unique}"`,
         );
       }
-      changes.checks.push({ key, versionstamp: null });
-      changes.sets.push({ key, value: new TextEncoder().encode(id) });
+      changes.check(key, null);
+      changes.set(key, new TextEncoder().encode(id));
     }
     const bell = store.keys.groupBell(record.group);
-    changes.sets.push({ key: bell, value: new TextEncoder().encode(op) });
+    changes.set(bell, new TextEncoder().encode(op));
     if ((await commit(store, changes)).kind === "committed") {
       store.bells.ring([bell]);
       return revived;

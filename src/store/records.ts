@@ -82,22 +82,15 @@ export function addTask(store: Store, changes: Changes, record: TaskRecord): voi
   const { keys } = store;
   const value = encodeTask(record);
   if (record.state === "queued") {
-    changes.sets.push({ key: keys.task(record.id), value });
-    changes.sets.push({
-      key: keys.due(record.group, record.priority, record.dueMs, record.id),
-      value,
-    });
+    changes.set(keys.task(record.id), value);
+    changes.set(keys.due(record.group, record.priority, record.dueMs, record.id), value);
   } else if (!isTerminal(record.state)) {
-    changes.sets.push({ key: keys.task(record.id), value });
+    changes.set(keys.task(record.id), value);
   } else {
-    changes.sets.push({
-      key: keys.task(record.id),
-      value,
-      expireIn: Math.max(record.ttlMs, TOMBSTONE_MS_MIN),
-    });
-    if (record.unique !== null) changes.deletes.push(keys.unique(record.unique));
+    changes.set(keys.task(record.id), value, Math.max(record.ttlMs, TOMBSTONE_MS_MIN));
+    if (record.unique !== null) changes.delete(keys.unique(record.unique));
     if (hasChunks(record)) {
-      changes.sets.push({ key: keys.sweep(sweepAt(record), record.id), value: NOTHING });
+      changes.set(keys.sweep(sweepAt(record), record.id), NOTHING);
     }
   }
 }
@@ -126,7 +119,7 @@ export function addPayload(
   const count = Math.ceil(bytes.length / CHUNK_BYTES);
   for (let n = 0; n < count; n++) {
     const value = bytes.slice(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES);
-    changes.sets.push({ key: store.keys.chunk(id, part, n), value });
+    changes.set(store.keys.chunk(id, part, n), value);
   }
   return { kind: "chunks", size: bytes.length, count, part };
 }
@@ -156,15 +149,6 @@ export async function readPayload(store: Store, id: string, payload: Payload): P
     );
   }
   return bytes;
-}
-
-/** The bytes that changes take of a commit's bound, roughly. */
-export function sizeOf(changes: Changes): number {
-  let bytes = 0;
-  for (const { value } of changes.sets) {
-    bytes += 150 + (value instanceof Uint8Array ? value.length : 0);
-  }
-  return bytes + 150 * changes.deletes.length;
 }
 
 /** A record, or null where there is none or it cannot be read; the caller leaves the latter alone. */

@@ -20,9 +20,9 @@
 import { KV_COMMIT_BYTES_MAX } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { Key } from "./port.ts";
-import { addTask, decodeLease, encodeLease, sizeOf, tryDecodeTask } from "./records.ts";
+import { addTask, decodeLease, encodeLease, tryDecodeTask } from "./records.ts";
 import { readMany, readOne, type Store } from "./store.ts";
 
 /** The heartbeat under which a worker was found dead: its version, or null if it has none at all. */
@@ -42,7 +42,6 @@ export async function rescueLease(
   kind: "rescue" | "release" = "rescue",
 ): Promise<TaskRecord[]> {
   const leaseKey = store.keys.lease(death.worker, leaseId);
-  const workerCheck = { key: store.keys.worker(death.worker), versionstamp: death.version };
   const rescued: TaskRecord[] = [];
   while (true) {
     const entry = await readOne(store, leaseKey);
@@ -50,12 +49,12 @@ export async function rescueLease(
     const lease = decodeLease(entry.value);
     const op = store.ids.token();
     const nowMs = store.clock.now();
-    const changes = noChanges();
+    const changes = new Changes();
     const changed: TaskRecord[] = [];
     const seen = new Set<string>();
     const entries = await readMany(store, lease.tasks.map((id) => store.keys.task(id)));
     for (const [i, id] of lease.tasks.entries()) {
-      if (sizeOf(changes) > KV_COMMIT_BYTES_MAX / 2) break;
+      if (changes.bytes > KV_COMMIT_BYTES_MAX / 2) break;
       seen.add(id);
       const record = tryDecodeTask(entries[i]?.value ?? null);
       if (record?.state !== "running" || record.lease?.id !== leaseId) continue;
@@ -69,15 +68,16 @@ export async function rescueLease(
       addTask(store, changes, next);
       changed.push(next);
     }
-    changes.checks.push({ key: leaseKey, versionstamp: entry.versionstamp }, workerCheck);
+    changes.check(leaseKey, entry.versionstamp);
+    changes.check(store.keys.worker(death.worker), death.version);
     const left = lease.tasks.filter((id) => !seen.has(id));
-    if (left.length === 0) changes.deletes.push(leaseKey);
+    if (left.length === 0) changes.delete(leaseKey);
     else {
       const cancel = lease.cancel.filter((id) => !seen.has(id));
-      changes.sets.push({ key: leaseKey, value: encodeLease({ tasks: left, cancel, op }) });
+      changes.set(leaseKey, encodeLease({ tasks: left, cancel, op }));
     }
     const bells = bellsOf(store, changed);
-    for (const key of bells.groups) changes.sets.push({ key, value: new TextEncoder().encode(op) });
+    for (const key of bells.groups) changes.set(key, new TextEncoder().encode(op));
     const answer = await commit(store, changes);
     if (answer.kind === "doubtful") return rescued;
     rescued.push(...changed);
@@ -98,9 +98,9 @@ function bellsOf(store: Store, records: readonly TaskRecord[]): { groups: Key[];
 
 /** Forgets a dead worker whose leases are all taken back. Does nothing if it has beaten since. */
 export async function buryWorker(store: Store, death: Death): Promise<boolean> {
-  const changes = noChanges();
+  const changes = new Changes();
   const key = store.keys.worker(death.worker);
-  changes.checks.push({ key, versionstamp: death.version });
-  changes.deletes.push(key, store.keys.workerBell(death.worker));
+  changes.check(key, death.version);
+  changes.delete(key, store.keys.workerBell(death.worker));
   return (await commit(store, changes)).kind === "committed";
 }

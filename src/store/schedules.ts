@@ -19,7 +19,7 @@
 import { LIST_PAGE_MAX } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { isTerminal } from "../core/task.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { Draft } from "./enqueue.ts";
 import type { Key } from "./port.ts";
 import { decodeJson, encodeJson, isCount, isText, must } from "./record_codec.ts";
@@ -111,12 +111,12 @@ export async function putSchedule(
 
 /** Deletes an entry; false if it was changed or deleted meanwhile. */
 export async function removeSchedule(store: Store, entry: StoredSchedule): Promise<boolean> {
-  const changes = noChanges();
+  const changes = new Changes();
   const key = store.keys.schedule(entry.scheduler, entry.key);
-  changes.checks.push({ key, versionstamp: entry.version });
-  changes.deletes.push(key);
+  changes.check(key, entry.version);
+  changes.delete(key);
   const bell = store.keys.scheduleBell();
-  changes.sets.push({ key: bell, value: new TextEncoder().encode(store.ids.token()) });
+  changes.set(bell, new TextEncoder().encode(store.ids.token()));
   const answer = await commit(store, changes);
   const isGone = answer.kind === "committed" || (await readOne(store, key)).versionstamp === null;
   if (isGone) store.bells.ring([bell]);
@@ -169,13 +169,13 @@ async function write(
   record: ScheduleRecord,
   drafts: readonly Draft[],
 ): Promise<{ stored: StoredSchedule | null; isOurs: boolean }> {
-  const changes = noChanges();
+  const changes = new Changes();
   const recordKey = store.keys.schedule(scheduler, key);
-  changes.checks.push({ key: recordKey, versionstamp: version });
-  changes.sets.push({ key: recordKey, value: encodeJson(record) });
+  changes.check(recordKey, version);
+  changes.set(recordKey, encodeJson(record));
   const bells = new Set<string>();
   for (const draft of drafts) {
-    changes.checks.push({ key: store.keys.task(draft.record.id), versionstamp: null });
+    changes.check(store.keys.task(draft.record.id), null);
     const data = addPayload(store, changes, draft.record.id, 0, draft.data);
     addTask(store, changes, { ...draft.record, data });
     bells.add(draft.record.group);
@@ -184,7 +184,7 @@ async function write(
   // An entry that only moved on is of no news to anybody; one that was written is.
   if (drafts.length === 0) ring.push(store.keys.scheduleBell());
   for (const bell of ring) {
-    changes.sets.push({ key: bell, value: new TextEncoder().encode(record.op) });
+    changes.set(bell, new TextEncoder().encode(record.op));
   }
   const answer = await commit(store, changes);
   if (answer.kind === "committed") {

@@ -14,7 +14,7 @@
 
 import { UnreadableRecord } from "../core/errors.ts";
 import type { TaskRecord } from "../core/task.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { DueKey } from "./keyspace.ts";
 import type { Entry } from "./port.ts";
 import { decodeTask } from "./record_codec.ts";
@@ -39,14 +39,14 @@ export async function setAside(
       return { key, record, version: task.versionstamp };
     }
   }
-  const changes = noChanges();
-  changes.checks.push({ key: entry.key, versionstamp: entry.versionstamp });
-  changes.checks.push({ key: task.key, versionstamp: task.versionstamp });
-  changes.sets.push({ key: store.keys.aside(entry.key), value: entry.value });
-  changes.deletes.push(entry.key);
+  const changes = new Changes();
+  changes.check(entry.key, entry.versionstamp);
+  changes.check(task.key, task.versionstamp);
+  changes.set(store.keys.aside(entry.key), entry.value);
+  changes.delete(entry.key);
   if (record === null && task.value !== null) {
-    changes.sets.push({ key: store.keys.aside(task.key), value: task.value });
-    changes.deletes.push(task.key);
+    changes.set(store.keys.aside(task.key), task.value);
+    changes.delete(task.key);
   }
   await commit(store, changes);
   return null;

@@ -22,9 +22,9 @@ import { KV_COMMIT_BYTES_MAX, SETTLE_BATCH_MAX } from "../core/limits.ts";
 import type { Payload, TaskRecord } from "../core/task.ts";
 import { type TaskEvent, transition } from "../core/transition.ts";
 import type { HeldLease } from "./claim.ts";
-import { type Changes, commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { Key } from "./port.ts";
-import { addTask, decodeLease, encodeLease, sizeOf, tryDecodeTask } from "./records.ts";
+import { addTask, decodeLease, encodeLease, tryDecodeTask } from "./records.ts";
 import { readOne, type Store } from "./store.ts";
 import { pause } from "./tries.ts";
 
@@ -138,7 +138,7 @@ function planCommit(
   op: string,
   settled: ReadonlyMap<Settlement, Settled>,
 ): Plan | null {
-  const changes = noChanges();
+  const changes = new Changes();
   const records = new Map<Settlement, TaskRecord>();
   const leases = new Set<HeldLease>();
   const bells: Key[] = [];
@@ -149,7 +149,7 @@ function planCommit(
     if (settled.has(settlement)) continue;
     const { lease, ending } = settlement;
     const users = ending.kind === "succeed" ? ending.writes : null;
-    if (records.size >= SETTLE_BATCH_MAX || sizeOf(changes) > KV_COMMIT_BYTES_MAX / 2) break;
+    if (records.size >= SETTLE_BATCH_MAX || changes.bytes > KV_COMMIT_BYTES_MAX / 2) break;
     if (isUsers || (users !== null && records.size > 0)) break;
     if (!leases.has(lease) && leases.size === store.checksMax) break;
     const event = toEvent(settlement, op, store.clock.now());
@@ -157,9 +157,7 @@ function planCommit(
     addTask(store, changes, record);
     if (users !== null) {
       isUsers = true;
-      changes.checks.push(...users.checks);
-      changes.sets.push(...users.sets);
-      changes.deletes.push(...users.deletes);
+      changes.add(users);
     }
     if (record.state === "queued") rung.add(record.group);
     else bells.push(store.keys.task(record.id));
@@ -171,18 +169,18 @@ function planCommit(
   if (records.size === 0) return null;
   for (const [lease, gone] of ended) {
     const key = store.keys.lease(lease.worker, lease.id);
-    changes.checks.push({ key, versionstamp: lease.version });
-    if (gone.size === lease.tasks.size) changes.deletes.push(key);
+    changes.check(key, lease.version);
+    if (gone.size === lease.tasks.size) changes.delete(key);
     else {
       const tasks = [...lease.tasks.keys()].filter((id) => !gone.has(id));
       const cancel = [...lease.cancelled].filter((id) => !gone.has(id));
-      changes.sets.push({ key, value: encodeLease({ tasks, cancel, op }) });
+      changes.set(key, encodeLease({ tasks, cancel, op }));
     }
   }
   for (const group of rung) {
     const key = store.keys.groupBell(group);
     bells.push(key);
-    changes.sets.push({ key, value: new TextEncoder().encode(op) });
+    changes.set(key, new TextEncoder().encode(op));
   }
   return { changes, records, leases, bells, isUsers };
 }

@@ -15,7 +15,7 @@
 
 import { ORPHAN_MS, SWEEP_PAGE_MAX } from "../core/limits.ts";
 import { isTerminal, type TaskRecord } from "../core/task.ts";
-import { commit, noChanges } from "./commit.ts";
+import { Changes, commit } from "./commit.ts";
 import type { Entry, Key } from "./port.ts";
 import { tryDecodeTask } from "./records.ts";
 import { readOne, readPage, type Store } from "./store.ts";
@@ -39,20 +39,20 @@ async function sweepTask(store: Store, mark: Entry, id: string, nowMs: number): 
   const record = task.value === null ? null : tryDecodeTask(task.value);
   // There, but from a newer version or damaged: whoever can read it knows what to keep.
   if (task.value !== null && record === null) return;
-  const changes = noChanges();
-  changes.checks.push({ key: mark.key, versionstamp: mark.versionstamp });
+  const changes = new Changes();
+  changes.check(mark.key, mark.versionstamp);
   const isOver = record === null || (record.expiresMs !== null && record.expiresMs <= nowMs);
   if (!isOver && !isTerminal(record.state)) {
-    changes.deletes.push(mark.key);
-    changes.sets.push({ key: store.keys.sweep(nowMs + ORPHAN_MS, id), value: new Uint8Array(0) });
+    changes.delete(mark.key);
+    changes.set(store.keys.sweep(nowMs + ORPHAN_MS, id), new Uint8Array(0));
     await commit(store, changes);
     return;
   }
   const chunks = await readPage(store, store.keys.chunks(id), { limit: CHUNKS_MAX });
   const unused = chunks.filter(({ key }) => isOver || !refersTo(store, record, key));
-  for (const { key } of unused) changes.deletes.push(key);
+  for (const { key } of unused) changes.delete(key);
   // A full page may not have been all: the mark stays for the next turn.
-  if (chunks.length < CHUNKS_MAX) changes.deletes.push(mark.key);
+  if (chunks.length < CHUNKS_MAX) changes.delete(mark.key);
   await commit(store, changes);
 }
 

@@ -8,7 +8,7 @@ import { assert } from "@std/assert";
 import { InvalidArgument } from "../core/errors.ts";
 import { KV_KEY_BYTES_MAX } from "../core/limits.ts";
 import type { UserWrite } from "../core/handler.ts";
-import { type Changes, noChanges } from "./commit.ts";
+import { Changes } from "./commit.ts";
 import type { Key, KeyPart } from "./port.ts";
 import type { Store } from "./store.ts";
 
@@ -26,14 +26,14 @@ export function toUserChanges(store: Store, writes: readonly UserWrite[]): Chang
       `Cannot write with the task: ${writes.length} writes; the bound is ${USER_WRITES_MAX}`,
     );
   }
-  const changes = noChanges();
+  const changes = new Changes();
   for (const write of writes) {
     const key = checkKey(store, write.key);
-    if (write.kind === "check") changes.checks.push({ key, versionstamp: write.versionstamp });
-    else if (write.kind === "delete") changes.deletes.push(key);
+    if (write.kind === "check") changes.check(key, write.versionstamp);
+    else if (write.kind === "delete") changes.delete(key);
     else {
       const { value, expireIn } = write;
-      changes.sets.push({ key, value, ...(expireIn === undefined ? {} : { expireIn }) });
+      changes.set(key, value, expireIn);
     }
   }
   const checksMax = store.checksMax - 2;

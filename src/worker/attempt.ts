@@ -28,7 +28,7 @@ import { unreachable } from "../core/unreachable.ts";
 import type { Executor, JobHooks, Outcome } from "../executor/executor.ts";
 import { resolveFailure } from "../executor/run_handler.ts";
 import type { HeldLease } from "../store/claim.ts";
-import { commit, noChanges } from "../store/commit.ts";
+import { Changes, commit } from "../store/commit.ts";
 import { writeAhead } from "../store/enqueue.ts";
 import { encodeJson } from "../store/record_codec.ts";
 import { addPayload, readPayload } from "../store/records.ts";
@@ -153,7 +153,7 @@ export class Attempt {
   async #storeResult(bytes: Uint8Array): Promise<Payload> {
     if (bytes.length <= INLINE_BYTES_MAX) return { kind: "inline", bytes };
     const { store } = this.#host;
-    const chunks = noChanges();
+    const chunks = new Changes();
     const payload = addPayload(store, chunks, this.record.id, this.record.attempt, bytes);
     await writeAhead(store, this.record.id, chunks);
     return payload;
@@ -174,13 +174,9 @@ export class Attempt {
     this.#progressTimer = store.clock.timer(PROGRESS_PAUSE_MS, () => {
       this.#progressTimer = null;
     });
-    const changes = noChanges();
+    const changes = new Changes();
     const value = encodeJson({ ...this.#progress, attempt: this.record.attempt });
-    changes.sets.push({
-      key: store.keys.progress(this.record.id),
-      value,
-      expireIn: PROGRESS_KEPT_MS,
-    });
+    changes.set(store.keys.progress(this.record.id), value, PROGRESS_KEPT_MS);
     commit(store, changes).catch(() => {});
   }
 }
