@@ -46,14 +46,20 @@ export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<s
   const ids: string[] = [];
   let batch: Draft[] = [];
   let changes = new Changes();
+  // One commit is under way while the next is put together.
+  let committing: Promise<void> = Promise.resolve();
   const flush = async () => {
-    if (batch.length > 0) await commitNew(store, batch, changes);
+    await committing;
+    if (batch.length > 0) committing = commitNew(store, batch, changes);
+    // Its rejection is seen by the next `await`; until then it is nobody's.
+    committing.catch(() => {});
     batch = [];
     changes = new Changes();
   };
   for (const draft of drafts) {
     if (draft.record.unique !== null) {
       await flush();
+      await committing;
       ids.push(await enqueueUnique(store, draft, draft.record.unique));
       continue;
     }
@@ -66,6 +72,7 @@ export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<s
     ids.push(draft.record.id);
   }
   await flush();
+  await committing;
   return ids;
 }
 
