@@ -78,9 +78,12 @@ export type { Log, LogEntry, LogLevel } from "./src/core/log.ts";
 export type { Clock, Timer } from "./src/core/clock.ts";
 export type { Random } from "./src/core/random.ts";
 export type { CancelOutcome } from "./src/store/operate.ts";
+export type { CheckProblem, CheckReport } from "./src/store/check.ts";
 export type { GroupStats, Progress } from "./src/store/read.ts";
 export type { KvSource } from "./src/store/connection.ts";
 export type { ExecutorKind } from "./src/executor/executor.ts";
+export type { PermissionGrant, Permissions } from "./src/executor/permissions.ts";
+export type { StopReason } from "./src/worker/worker.ts";
 export {
   Conflict,
   DiscardTask,

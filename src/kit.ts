@@ -26,12 +26,14 @@ import {
   GROUPS_MAX,
   INITIATE_MAX,
   KV_PROBE_CHECKS,
+  LEAKED_THREADS_MAX_DEFAULT,
   LEASE_MS_DEFAULT,
   LIST_PAGE_MAX,
   POLL_MS_DEFAULT,
   PREFIX_PARTS_MAX,
   PRIORITY_DEFAULT,
   PRIORITY_MAX,
+  THREADS_MAX,
   TTL_MS_DEFAULT,
 } from "./core/limits.ts";
 import type { Log, LogLevel } from "./core/log.ts";
@@ -45,9 +47,10 @@ import {
   toTask,
 } from "./core/task.ts";
 import { checkFields, checkInteger, checkName } from "./core/validate.ts";
-import type { Executor, ExecutorKind } from "./executor/executor.ts";
-import { InlineExecutor } from "./executor/inline.ts";
+import { defaultExecutorKind, defaultThreads, Executors } from "./executor/create.ts";
+import type { ExecutorKind } from "./executor/executor.ts";
 import { loadHandler } from "./executor/load_handler.ts";
+import { checkPermissions, type Permissions } from "./executor/permissions.ts";
 import { WriteRecorder } from "./executor/run_handler.ts";
 import { Result, type ResultHost } from "./result.ts";
 import { readSchedules, type Schedules } from "./schedule/entry.ts";
@@ -77,7 +80,7 @@ import { readPayload } from "./store/records.ts";
 import type { Store } from "./store/store.ts";
 import { toUserChanges } from "./store/user_writes.ts";
 import { settleEagerly } from "./worker/eager.ts";
-import { type GroupSetup, Worker } from "./worker/worker.ts";
+import { type GroupSetup, type StopReason, Worker } from "./worker/worker.ts";
 
 /** What {@linkcode Kit.open} takes. */
 export interface KitOptions {
@@ -131,8 +134,15 @@ export interface InitiateEntry extends InitiateOptions {
 export interface GroupOptions {
   /** How many of its tasks run at once in this worker, 1 to 1,000. Default: 10. */
   readonly concurrency?: number;
-  /** Where its handlers run. */
+  /**
+   * Where its handlers run. Default: `"thread"` if the Kit's handler was given as a URL and the runtime has threads, else
+   * `"inline"`.
+   */
   readonly executor?: ExecutorKind;
+  /** What its threads or processes may touch, in Deno. Default: what the worker may. */
+  readonly permissions?: Permissions;
+  /** The most memory one of its processes may take, in MiB. Default: no bound. */
+  readonly memory?: number;
   /** How long an attempt may take, for tasks that have no timeout of their own. Default: no bound. */
   readonly timeout?: Duration;
 }
@@ -141,6 +151,13 @@ export interface GroupOptions {
 export interface WorkerOptions {
   /** The groups to work on, each with its concurrency. Default: the groups of the definitions that the handler is made of. */
   readonly groups?: Readonly<Record<string, number | GroupOptions>>;
+  /** Threads for all groups together. Default: as many as the machine has processors. */
+  readonly threads?: number;
+  /**
+   * After so many threads that would not stop (Deno cannot end a busy loop) the worker stops, for its supervisor to start
+   * it anew; `start` then resolves to `"leaked"`. Default: 3.
+   */
+  readonly leakedThreads?: number;
   /** How often to look without being woken. Default: 5 s. */
   readonly pollInterval?: Duration;
   /** How long a stop waits for what runs. Default: 30 s. */
@@ -166,7 +183,7 @@ export interface RunningWorker extends AsyncDisposable {
   /** The id of this start; another one after the worker was declared dead. */
   readonly id: string;
   /** Resolves when the worker has stopped, for whatever reason. */
-  readonly finished: Promise<void>;
+  readonly finished: Promise<StopReason>;
   /**
    * Stops: no new claims; what runs may finish within the grace, is then aborted and given back without using an attempt.
    * A second call with a grace of 0 cuts the first one short.
@@ -278,6 +295,8 @@ const OPEN_FIELDS = ["kv", "handler", "prefix", "clock", "random"];
 const INITIATE_FIELDS = ["due", "ttl", "priority", "timeout", "unique", "eager"];
 const WORKER_FIELDS = [
   "groups",
+  "threads",
+  "leakedThreads",
   "pollInterval",
   "grace",
   "lease",
@@ -288,7 +307,7 @@ const WORKER_FIELDS = [
   "log",
   "logLevel",
 ];
-const GROUP_FIELDS = ["concurrency", "executor", "timeout"];
+const GROUP_FIELDS = ["concurrency", "executor", "permissions", "memory", "timeout"];
 
 /** Encodes for a Kit without a handler. */
 class CodecOnly extends TaskHandler {
@@ -320,6 +339,7 @@ export class Kit implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #store: Store;
   readonly #handler: TaskHandler;
+  readonly #handlerUrl: URL | null;
   readonly #hasHandler: boolean;
   readonly #closing = new AbortController();
   readonly #workers = new Set<Worker>();
@@ -328,11 +348,17 @@ export class Kit implements AsyncDisposable {
   readonly schedules: ScheduleStore;
   #closed: Promise<void> | null = null;
 
-  private constructor(connection: Connection, store: Store, handler: TaskHandler | null) {
+  private constructor(
+    connection: Connection,
+    store: Store,
+    handler: TaskHandler | null,
+    handlerUrl: URL | null,
+  ) {
     this.#connection = connection;
     this.#store = store;
     this.#handler = handler ?? new CodecOnly();
     this.#hasHandler = handler !== null;
+    this.#handlerUrl = handlerUrl;
     this.#host = { store, handler: this.#handler, closed: this.#closing.signal };
     this.schedules = new ScheduleStore(store, this.#handler, (act) => this.#checkOpen(act));
   }
@@ -362,6 +388,7 @@ export class Kit implements AsyncDisposable {
         connection,
         { kv, keys, clock, random, ids, bells, checksMax, remote },
         handler,
+        options.handler instanceof URL ? options.handler : null,
       );
     } catch (error) {
       if (connection.owned) kv.close();
@@ -625,17 +652,22 @@ export class Kit implements AsyncDisposable {
   }
 
   /**
-   * Works until SIGTERM, SIGINT (Ctrl-C), `signal`, or {@linkcode Kit.shutdown}, and resolves after a graceful stop. A
-   * second signal stops at once, without the grace.
+   * Works until SIGTERM, SIGINT (Ctrl-C), `signal`, or {@linkcode Kit.shutdown}, and resolves after a graceful stop, to
+   * why it stopped. A second signal stops at once, without the grace.
    */
-  async start(options: WorkerOptions = {}): Promise<void> {
-    const worker = await this.startWorker(options);
+  async start(options: WorkerOptions = {}): Promise<StopReason> {
+    let worker: RunningWorker | null = null;
     let signals = 0;
-    const onSignal = () => void worker.stop(signals++ === 0 ? {} : { grace: 0 });
+    const onSignal = () => {
+      signals++;
+      void worker?.stop(signals === 1 ? {} : { grace: 0 });
+    };
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
     try {
-      await worker.finished;
+      worker = await this.startWorker(options);
+      if (signals > 0) void worker.stop();
+      return await worker.finished;
     } finally {
       process.off("SIGINT", onSignal);
       process.off("SIGTERM", onSignal);
@@ -655,10 +687,27 @@ export class Kit implements AsyncDisposable {
     }
     const { signal, log, logLevel, schedules = {}, timeZone = "UTC" } = options;
     const entries = await readSchedules(schedules, timeZone, this.#handler);
-    const worker = new Worker({
+    const leakedMax = checkInteger(
+      options.leakedThreads ?? LEAKED_THREADS_MAX_DEFAULT,
+      "leakedThreads",
+      1,
+      THREADS_MAX,
+    );
+    const executors = new Executors({
+      handler: this.#handler,
+      handlerUrl: this.#handlerUrl,
+      threads: checkInteger(options.threads ?? defaultThreads(), "threads", 1, THREADS_MAX),
+      clock: this.#store.clock,
+      random: this.#store.random,
+      log: log ?? logToConsole,
+      onLeak: (leaked) => {
+        if (leaked >= leakedMax) void worker.stop(undefined, "leaked");
+      },
+    });
+    const worker: Worker = new Worker({
       store: this.#store,
       handler: this.#handler,
-      groups: this.#groups(options.groups),
+      groups: this.#groups(options.groups, executors),
       pollMs: positive(options.pollInterval, "pollInterval", POLL_MS_DEFAULT),
       graceMs: options.grace === undefined
         ? GRACE_MS_DEFAULT
@@ -693,24 +742,32 @@ export class Kit implements AsyncDisposable {
     };
   }
 
-  #groups(options: WorkerOptions["groups"]): Map<string, GroupSetup> {
+  #groups(options: WorkerOptions["groups"], executors: Executors): Map<string, GroupSetup> {
     const groups = options ?? defaultGroups(this.#handler);
     const names = Object.keys(groups);
     checkInteger(names.length, "the number of groups", 1, GROUPS_MAX);
-    const inline: Executor = new InlineExecutor(this.#handler);
     return new Map(
       Object.entries(groups).map(([name, value]) => {
         const group = typeof value === "number" ? { concurrency: value } : value;
         checkFields(group, `the options of group "${name}"`, GROUP_FIELDS);
-        const { concurrency = CONCURRENCY_DEFAULT, timeout } = group;
+        const { executor: kind, permissions, memory, timeout } = group;
+        const concurrency = checkInteger(
+          group.concurrency ?? CONCURRENCY_DEFAULT,
+          `the concurrency of group "${name}"`,
+          1,
+          CONCURRENCY_MAX,
+        );
         return [checkName(name, "a group"), {
-          concurrency: checkInteger(
+          concurrency,
+          executor: executors.create({
+            group: name,
+            kind: checkExecutorKind(kind ?? defaultExecutorKind(this.#handlerUrl), name),
             concurrency,
-            `the concurrency of group "${name}"`,
-            1,
-            CONCURRENCY_MAX,
-          ),
-          executor: inline,
+            ...(permissions === undefined ? {} : {
+              permissions: checkPermissions(permissions, `the permissions of group "${name}"`),
+            }),
+            ...(memory === undefined ? {} : { memoryMb: memory }),
+          }),
           timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
         }];
       }),
@@ -843,6 +900,15 @@ function checkId(id: unknown): string {
 function dueToMs(due: InitiateOptions["due"], nowMs: number): number {
   if (due === undefined) return nowMs;
   return typeof due === "string" ? nowMs + toMilliseconds(due, "due") : toEpochMs(due, "due");
+}
+
+function checkExecutorKind(kind: unknown, group: string): ExecutorKind {
+  if (kind === "inline" || kind === "thread" || kind === "process") return kind;
+  throw new InvalidArgument(
+    `Cannot use ${
+      shown(kind)
+    } as the executor of group "${group}": there are "inline", "thread" and "process"`,
+  );
 }
 
 function positive(duration: Duration | undefined, what: string, defaultMs: number): number {

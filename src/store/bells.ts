@@ -151,7 +151,7 @@ export class Bells {
       signal.addEventListener("abort", end, { once: true });
       const timer = this.#clock.timer(WATCH_RENEW_MS, end);
       try {
-        const reader = this.#kv.watch(keys).getReader();
+        const reader = this.#kv.watch(keys, { raw: true }).getReader();
         const stop = () => void reader.cancel().catch(() => {});
         renewed.signal.addEventListener("abort", stop, { once: true });
         if (renewed.signal.aborted) stop();

@@ -178,11 +178,13 @@ function isOutOfBounds(error: unknown): boolean {
   return error instanceof TypeError && /too (many|large)/i.test(error.message);
 }
 
-/** The connection was closed: by the kit's owner, while something was still under way. */
+/**
+ * Whether the connection was closed on this side before the call. A connection that the other side closes meanwhile reads
+ * much the same ("closed unexpectedly"), and says nothing about what was applied.
+ */
 export function isClosed(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return error.name === "BadResource" ||
-    /Bad resource ID|already closed|is closed|was closed/i.test(error.message);
+  return error.name === "BadResource" || /^Cannot call '\.\w+' after '\.close'/.test(error.message);
 }
 
 function refusal(error: unknown): KvUnavailable {

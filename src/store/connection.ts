@@ -101,7 +101,7 @@ async function openEmbedded(path: string | undefined): Promise<KvPort> {
         `Cannot open the default database: this runtime has none; pass a path as kv, or in Deno run with --unstable-kv`,
       );
     }
-    return await openNpm(path, {});
+    return await openNpm(path, { implementation: "sqlite" });
   } catch (error) {
     if (error instanceof Unsupported) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -142,7 +142,7 @@ async function openRemote(text: string): Promise<KvPort> {
   }
   try {
     // The npm client also in Deno: the built-in one takes 44 ms for each write of 1 KB or more, and repeats for ever.
-    return await openNpm(url.href, { accessToken });
+    return await openNpm(url.href, { implementation: "remote", accessToken });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KvUnavailable(`Cannot open the database at "${url.origin}": ${why}`, {
@@ -151,11 +151,21 @@ async function openRemote(text: string): Promise<KvPort> {
   }
 }
 
-async function openNpm(path: string, options: { accessToken?: string }): Promise<KvPort> {
+async function openNpm(
+  path: string,
+  options: { implementation: "sqlite" | "remote"; accessToken?: string },
+): Promise<KvPort> {
   const { openKv } = await import("@deno/kv");
-  // Bun's V8 serialization has to be handed over; Taskkit's own values are bytes and never need it.
-  const codec = { encodeV8: serialize, decodeV8: deserialize };
-  return await openKv(path, { ...options, ...codec }) as unknown as KvPort;
+  // Bun's V8 serialization has to be handed over. Taskkit's own values are bytes and never need it, but the client also
+  // decodes neighbours of what was asked for, which may be anybody's.
+  const decodeV8 = (bytes: Uint8Array): unknown => {
+    try {
+      return deserialize(bytes);
+    } catch {
+      return bytes;
+    }
+  };
+  return await openKv(path, { ...options, encodeV8: serialize, decodeV8 }) as unknown as KvPort;
 }
 
 /** Watches the log of the SQLite file, to which every commit of every process is written. */

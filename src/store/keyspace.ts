@@ -133,6 +133,9 @@ export class Keyspace {
   sweep(atMs: number, id: string): Key {
     return this.#key("sweep", atMs, id);
   }
+  sweeps(): Selector {
+    return { prefix: this.#key("sweep") };
+  }
   sweepsUntil(atMs: number): Selector {
     const prefix = this.#key("sweep");
     return { prefix, end: [...prefix, atMs] };

@@ -44,6 +44,7 @@ export interface KvPort {
   getMany(keys: readonly Key[]): Promise<Entry[]>;
   list(selector: Selector, options?: ListOptions): AsyncIterator<Entry> & AsyncIterable<Entry>;
   atomic(): AtomicPort;
-  watch(keys: readonly Key[]): ReadableStream<Entry[]>;
+  /** With `raw`, what happened is not filtered: a lost connection is an error, and absent keys give a first event too. */
+  watch(keys: readonly Key[], options?: { raw?: boolean }): ReadableStream<Entry[]>;
   close(): void;
 }

@@ -55,6 +55,12 @@ export interface WorkerSetup {
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
+/**
+ * Why a worker stopped: it was told to by its own program or a signal, by `kit.shutdown`, or since too many of its threads
+ * would not end.
+ */
+export type StopReason = "stopped" | "shutdown" | "leaked";
+
 /** A running worker. */
 export class Worker {
   readonly #setup: WorkerSetup;
@@ -82,7 +88,7 @@ export class Worker {
   #stop: Promise<void> | null = null;
   #hurry = Promise.withResolvers<void>();
   #attemptsGone: PromiseWithResolvers<void> | null = null;
-  readonly #finished = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<StopReason>();
 
   constructor(setup: WorkerSetup) {
     this.#setup = setup;
@@ -146,7 +152,7 @@ export class Worker {
   }
 
   /** Resolves when the worker has stopped. */
-  get finished(): Promise<void> {
+  get finished(): Promise<StopReason> {
     return this.#finished.promise;
   }
 
@@ -161,7 +167,7 @@ export class Worker {
       await this.#heartbeat.start();
     } catch (error) {
       await Promise.allSettled(executors.map((executor) => executor.stop()));
-      this.#finished.resolve();
+      this.#finished.resolve("stopped");
       throw error;
     }
     for (const [name, group] of groups) this.#addClaimer(name, group);
@@ -186,13 +192,13 @@ export class Worker {
    * Stops claiming, waits up to `graceMs` for what runs, then aborts it and gives it back without using an attempt.
    * Resolves when nothing of the worker runs any more. A second call with a shorter grace cuts the first one short.
    */
-  stop(graceMs: number = this.#setup.graceMs): Promise<void> {
+  stop(graceMs: number = this.#setup.graceMs, reason: StopReason = "stopped"): Promise<void> {
     if (this.#stop !== null && graceMs === 0) this.#hurry.resolve();
-    this.#stop ??= this.#stopOnce(graceMs);
+    this.#stop ??= this.#stopOnce(graceMs, reason);
     return this.#stop;
   }
 
-  async #stopOnce(graceMs: number): Promise<void> {
+  async #stopOnce(graceMs: number, reason: StopReason): Promise<void> {
     const { clock } = this.#store;
     this.#isStopping = true;
     this.#tell(
@@ -236,7 +242,7 @@ export class Worker {
     this.#workerBell?.stop();
     await this.#heartbeat.stop();
     this.#tell("info", "worker.stopped", `Worker "${this.id}" has stopped`);
-    this.#finished.resolve();
+    this.#finished.resolve(reason);
   }
 
   #executors(): Executor[] {
@@ -457,7 +463,7 @@ export class Worker {
     if (this.#claimers.size === 0) return;
     if ((left === 0 || control.shutdownAll > seen.shutdownAll) && !this.#isStopping) {
       this.#tell("info", "worker.shutdown", `Worker "${this.id}" was told to shut down`);
-      void this.stop();
+      void this.stop(undefined, "shutdown");
     }
   }
 
