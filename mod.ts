@@ -23,20 +23,20 @@
  * @module
  */
 
-export {
-  type GroupOptions,
-  type InitiateEntry,
-  type InitiateOptions,
-  Kit,
-  type KitAtomic,
-  type KitOptions,
-  type ListOptions,
-  type RunningWorker,
-  type Stats,
-  type TaskInfo,
-  type WorkerInfo,
-  type WorkerOptions,
-} from "./src/kit.ts";
+export { Kit } from "./src/kit.ts";
+export type {
+  GroupOptions,
+  InitiateEntry,
+  InitiateOptions,
+  KitAtomic,
+  KitOptions,
+  ListOptions,
+  RunningWorker,
+  Stats,
+  TaskInfo,
+  WorkerInfo,
+  WorkerOptions,
+} from "./src/options.ts";
 export { type ScheduleInfo, type ScheduleName, ScheduleStore } from "./src/schedules.ts";
 export type { EntryOptions, ScheduleEntry, Schedules } from "./src/schedule/entry.ts";
 export type {

@@ -6,17 +6,11 @@
 
 import { hostname } from "node:os";
 import process from "node:process";
-import { type Clock, systemClock } from "./core/clock.ts";
+import { systemClock } from "./core/clock.ts";
 import { checkTimeout, type TaskDefinition } from "./core/define.ts";
-import { type Duration, type Instant, shown, toEpochMs, toMilliseconds } from "./core/duration.ts";
-import {
-  HandlerInvalid,
-  InvalidArgument,
-  InvalidData,
-  KitClosed,
-  type StoredError,
-} from "./core/errors.ts";
-import { TaskHandler, type UserKey } from "./core/handler.ts";
+import { type Duration, shown, toEpochMs, toMilliseconds } from "./core/duration.ts";
+import { HandlerInvalid, InvalidArgument, InvalidData, KitClosed } from "./core/errors.ts";
+import { TaskHandler } from "./core/handler.ts";
 import { IdSource, isId } from "./core/ids.ts";
 import {
   CONCURRENCY_DEFAULT,
@@ -36,260 +30,45 @@ import {
   THREADS_MAX,
   TTL_MS_DEFAULT,
 } from "./core/limits.ts";
-import type { Log, LogLevel } from "./core/log.ts";
-import { type Random, systemRandom } from "./core/random.ts";
-import {
-  isTerminal,
-  TASK_STATES,
-  type TaskRecord,
-  type TaskState,
-  toInit,
-  toTask,
-} from "./core/task.ts";
+import type { Log } from "./core/log.ts";
+import { systemRandom } from "./core/random.ts";
+import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
 import { checkFields, checkInteger, checkName } from "./core/validate.ts";
 import { defaultExecutorKind, defaultThreads, Executors } from "./executor/create.ts";
 import type { ExecutorKind } from "./executor/executor.ts";
 import { loadHandler } from "./executor/load_handler.ts";
-import { checkPermissions, type Permissions } from "./executor/permissions.ts";
+import { checkPermissions } from "./executor/permissions.ts";
 import { WriteRecorder } from "./executor/run_handler.ts";
+import type {
+  InitiateEntry,
+  InitiateOptions,
+  KitAtomic,
+  KitOptions,
+  ListOptions,
+  RunningWorker,
+  Stats,
+  TaskInfo,
+  WorkerInfo,
+  WorkerOptions,
+} from "./options.ts";
 import { Result, type ResultHost } from "./result.ts";
-import { readSchedules, type Schedules } from "./schedule/entry.ts";
+import { readSchedules } from "./schedule/entry.ts";
 import { ScheduleStore } from "./schedules.ts";
 import { listWorkers } from "./store/beat.ts";
 import { Bells } from "./store/bells.ts";
 import { check, type CheckReport } from "./store/check.ts";
-import {
-  checkFormat,
-  type Connection,
-  type KvSource,
-  measureChecks,
-  openConnection,
-} from "./store/connection.ts";
+import { type Connection, openConnection } from "./store/connection.ts";
+import { checkFormat, measureChecks } from "./store/format.ts";
 import { type Command, readControl, say } from "./store/control.ts";
 import { type Draft, enqueue, enqueueWith } from "./store/enqueue.ts";
 import { Keyspace } from "./store/keyspace.ts";
 import { cancel, type CancelOutcome, readTask, revive } from "./store/operate.ts";
-import {
-  countTasks,
-  type GroupStats,
-  listTasks,
-  type Progress,
-  readProgress,
-} from "./store/read.ts";
+import { countTasks, listTasks, type Progress, readProgress } from "./store/read.ts";
 import { readPayload } from "./store/records.ts";
 import type { Store } from "./store/store.ts";
 import { toUserChanges } from "./store/user_writes.ts";
 import { settleEagerly } from "./worker/eager.ts";
 import { type GroupSetup, type StopReason, Worker } from "./worker/worker.ts";
-
-/** What {@linkcode Kit.open} takes. */
-export interface KitOptions {
-  /**
-   * Where the database is: the path of a SQLite file (made if it is not there), `":memory:"`, a KV Connect URL (its token
-   * comes from the environment variable `DENO_KV_ACCESS_TOKEN`), or an open KV, which then stays yours to close. Default:
-   * Deno's default database.
-   */
-  readonly kv?: KvSource;
-  /**
-   * What runs tasks and encodes their data: an instance, or the URL of a module that exports one by default (or a class
-   * that can be made without arguments). Threads and processes need the URL. Leave it out where tasks are only initiated
-   * or looked at, with the default codec.
-   */
-  readonly handler?: TaskHandler | URL;
-  /** The key, or key part, below which everything is stored. Kits with different prefixes share nothing. Default: `"taskkit"`. */
-  readonly prefix?: string | readonly string[];
-  /** Where the time comes from. For tests. Default: the machine's clock. */
-  readonly clock?: Clock;
-  /** Where randomness comes from. For tests. Default: the machine's source. */
-  readonly random?: Random;
-}
-
-/** What {@linkcode Kit.initiateTask} takes beside the data. */
-export interface InitiateOptions {
-  /** Not before: a `Date`, epoch milliseconds, or a duration from now such as `"10s"`. Default: now. */
-  readonly due?: Instant | string;
-  /** How long the outcome is kept after the end. Default: 7 days. */
-  readonly ttl?: Duration;
-  /** From 0 (taken first) to 9. Default: 5. */
-  readonly priority?: number;
-  /** How long an attempt may take. Default: what the group or the definition says, else no bound. */
-  readonly timeout?: Duration;
-  /** A key that only one task may hold until it ends; if one does, its result is returned and nothing is written. */
-  readonly unique?: string;
-  /** Runs the task here and now, and stores the outcome as if a worker had run it. Default: false. */
-  readonly eager?: boolean;
-}
-
-/** One task for {@linkcode Kit.initiateTasks}. */
-export interface InitiateEntry extends InitiateOptions {
-  /** The group whose workers take it. */
-  readonly group: string;
-  /** What the handler tells tasks apart by. */
-  readonly name: string;
-  /** What the handler is given, encoded. */
-  readonly data?: unknown;
-}
-
-/** How a group is worked on by one worker. */
-export interface GroupOptions {
-  /** How many of its tasks run at once in this worker, 1 to 1,000. Default: 10. */
-  readonly concurrency?: number;
-  /**
-   * Where its handlers run. Default: `"thread"` if the Kit's handler was given as a URL and the runtime has threads, else
-   * `"inline"`.
-   */
-  readonly executor?: ExecutorKind;
-  /** What its threads or processes may touch, in Deno. Default: what the worker may. */
-  readonly permissions?: Permissions;
-  /** The most memory one of its processes may take, in MiB. Default: no bound. */
-  readonly memory?: number;
-  /** How long an attempt may take, for tasks that have no timeout of their own. Default: no bound. */
-  readonly timeout?: Duration;
-}
-
-/** What {@linkcode Kit.startWorker} takes. */
-export interface WorkerOptions {
-  /** The groups to work on, each with its concurrency. Default: the groups of the definitions that the handler is made of. */
-  readonly groups?: Readonly<Record<string, number | GroupOptions>>;
-  /** Threads for all groups together. Default: as many as the machine has processors. */
-  readonly threads?: number;
-  /**
-   * After so many threads that would not stop (Deno cannot end a busy loop) the worker stops, for its supervisor to start
-   * it anew; `start` then resolves to `"leaked"`. Default: 3.
-   */
-  readonly leakedThreads?: number;
-  /** How often to look without being woken. Default: 5 s. */
-  readonly pollInterval?: Duration;
-  /** How long a stop waits for what runs. Default: 30 s. */
-  readonly grace?: Duration;
-  /** After this long without a heartbeat a worker is held to be dead; it beats three times as often. Default: 15 s. */
-  readonly lease?: Duration;
-  /** Recurring schedules to look after, by scheduler. Entries that are kept in the database are looked after in any case. */
-  readonly schedules?: Schedules;
-  /** The IANA time zone of schedules that have none of their own. Default: `"UTC"`. */
-  readonly timeZone?: string;
-  /** Whether it also rescues the tasks of dead workers, sweeps, and fires schedules. Default: true. */
-  readonly maintenance?: boolean;
-  /** Stops the worker when it aborts. */
-  readonly signal?: AbortSignal;
-  /** Told what the worker does. Default: warnings and errors go to the console. */
-  readonly log?: Log;
-  /** The least important level that is told. Default: `"info"` with a `log` of one's own, else `"warn"`. */
-  readonly logLevel?: LogLevel;
-}
-
-/** A running worker, as {@linkcode Kit.startWorker} returns it. */
-export interface RunningWorker extends AsyncDisposable {
-  /** The id of this start; another one after the worker was declared dead. */
-  readonly id: string;
-  /** Resolves when the worker has stopped, for whatever reason. */
-  readonly finished: Promise<StopReason>;
-  /**
-   * Stops: no new claims; what runs may finish within the grace, is then aborted and given back without using an attempt.
-   * A second call with a grace of 0 cuts the first one short.
-   */
-  stop(options?: { grace?: Duration }): Promise<void>;
-}
-
-/** A task as an onlooker sees it. */
-export interface TaskInfo {
-  /** Its id. */
-  readonly id: string;
-  /** Its group. */
-  readonly group: string;
-  /** Its name. */
-  readonly name: string;
-  /** Where it is in its life. */
-  readonly state: TaskState;
-  /** 0 (taken first) to 9. */
-  readonly priority: number;
-  /** Not before this instant. */
-  readonly due: Date;
-  /** When it was initiated. */
-  readonly created: Date;
-  /** When its current or last attempt was claimed. */
-  readonly started: Date | null;
-  /** When it ended. */
-  readonly ended: Date | null;
-  /** When its outcome is forgotten. */
-  readonly expires: Date | null;
-  /** The schedule point that made it. */
-  readonly scheduled: Date | null;
-  /** Runs so far, the current one included. */
-  readonly attempt: number;
-  /** Of those before the current one, how many count as tries. */
-  readonly retryCount: number;
-  /** How long the outcome is kept after the end, in milliseconds. */
-  readonly ttl: number;
-  /** How long an attempt may take, in milliseconds. */
-  readonly timeout: number | null;
-  /** The unique key it holds or held. */
-  readonly unique: string | null;
-  /** The worker that runs it. */
-  readonly worker: string | null;
-  /** What the last attempt that did not succeed left. */
-  readonly error: StoredError | null;
-}
-
-/** What {@linkcode Kit.listTasks} takes. */
-export interface ListOptions {
-  /** Only of this group. */
-  readonly group?: string;
-  /** Only in this state. */
-  readonly state?: TaskState;
-  /** Only of this name. */
-  readonly name?: string;
-  /** At most so many, 1 to 1,000. Default: 100. */
-  readonly limit?: number;
-  /** Where the page before ended. */
-  readonly cursor?: string | null;
-}
-
-/** A worker as an onlooker sees it. */
-export interface WorkerInfo {
-  /** Its id. */
-  readonly id: string;
-  /** The host it runs on. */
-  readonly host: string;
-  /** Its process id. */
-  readonly pid: number;
-  /** Its runtime and version. */
-  readonly runtime: string;
-  /** When it was started, by its own clock. */
-  readonly started: Date;
-  /** When it last beat, by its own clock. */
-  readonly lastBeat: Date;
-  /** Its groups, with their concurrency. */
-  readonly groups: Readonly<Record<string, number>>;
-  /** How many attempts ran at its last beat. */
-  readonly running: number;
-  /** Whether it is stopping. */
-  readonly stopping: boolean;
-}
-
-/** Numbers of the whole database. */
-export interface Stats {
-  /** By group. */
-  readonly groups: Readonly<Record<string, Readonly<GroupStats>>>;
-  /** Whether all groups are paused. */
-  readonly pausedAll: boolean;
-  /** The groups that are paused. */
-  readonly paused: readonly string[];
-}
-
-/** The user's own writes and tasks that commit together, or not at all; made by {@linkcode Kit.atomic}. */
-export interface KitAtomic {
-  /** Refuses the whole commit unless the key is still at this version (null: absent). */
-  check(key: UserKey, versionstamp: string | null): KitAtomic;
-  /** Writes a value; `expireIn` in milliseconds. */
-  set(key: UserKey, value: unknown, options?: { expireIn?: number }): KitAtomic;
-  /** Deletes a key. */
-  delete(key: UserKey): KitAtomic;
-  /** Initiates a task with the commit. `eager` and `unique` are not to be had here. */
-  initiateTask(group: string, name: string, data?: unknown, options?: InitiateOptions): KitAtomic;
-  /** Commits. `ok` is false, and nothing was written, if a check failed. */
-  commit(): Promise<{ ok: true; results: Result[] } | { ok: false }>;
-}
 
 const OPEN_FIELDS = ["kv", "handler", "prefix", "clock", "random"];
 const INITIATE_FIELDS = ["due", "ttl", "priority", "timeout", "unique", "eager"];
@@ -379,8 +158,8 @@ export class Kit implements AsyncDisposable {
     const connection = await openConnection(options.kv);
     const { kv } = connection;
     try {
-      await checkFormat(kv, keys);
-      const checksMax = await measureChecks(kv, keys);
+      await checkFormat({ kv, clock, random }, keys);
+      const checksMax = await measureChecks({ kv, clock, random }, keys);
       const bells = new Bells(kv, clock, connection.hints);
       const ids = new IdSource(clock, random);
       const remote = connection.remote ?? checksMax < KV_PROBE_CHECKS;

@@ -217,8 +217,7 @@ class DefinedTasks extends TaskHandler {
  * ```
  */
 export function tasks(
-  // deno-lint-ignore no-explicit-any -- a list of definitions of different types has no better type
-  definitions: readonly TaskDefinition<any, any>[],
+  definitions: readonly TaskDefinition[],
 ): TaskHandler & { readonly groups: readonly string[] } {
   const byName = new Map<string, TaskDefinition>();
   for (const definition of definitions) {

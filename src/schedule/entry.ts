@@ -44,9 +44,8 @@ export type ScheduleEntry =
     readonly data?: unknown;
     readonly task?: undefined;
   }
-  // deno-lint-ignore no-explicit-any -- entries of different definitions lie in one list
   | EntryOptions & {
-    readonly task: TaskDefinition<any, any>;
+    readonly task: TaskDefinition;
     readonly data?: unknown;
     readonly group?: undefined;
     readonly name?: undefined;

@@ -26,7 +26,7 @@ import { Changes, commit } from "./commit.ts";
 import type { DueKey } from "./keyspace.ts";
 import type { Entry } from "./port.ts";
 import { decodeTask } from "./record_codec.ts";
-import { addTask, decodeLease, encodeLease } from "./records.ts";
+import { addTask, encodeLease } from "./records.ts";
 import { setAside } from "./set_aside.ts";
 import { readMany, readOne, readPage, type Store } from "./store.ts";
 

@@ -9,13 +9,11 @@ import { existsSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { deserialize, serialize } from "node:v8";
-import { InvalidArgument, KvUnavailable, UnreadableRecord, Unsupported } from "../core/errors.ts";
+import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
 import { shown } from "../core/duration.ts";
-import { KV_COMMIT_CHECKS_MIN, KV_PROBE_CHECKS } from "../core/limits.ts";
 import type { Hints, WatchFile } from "./bells.ts";
-import type { Keyspace } from "./keyspace.ts";
 import type { KvPort } from "./port.ts";
-import { decodeJson, encodeJson, isCount, must } from "./record_codec.ts";
+import { must } from "./record_codec.ts";
 
 /**
  * Where the database is: a path to a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
@@ -177,43 +175,5 @@ function watchLog(path: string, onChange: () => void): (() => void) | null {
     return () => watcher.close();
   } catch {
     return null;
-  }
-}
-
-/** How many checks one commit may have on this connection: asked with checks of absent keys and no change. */
-export async function measureChecks(kv: KvPort, keys: Keyspace): Promise<number> {
-  let atomic = kv.atomic();
-  for (let n = 0; n < KV_PROBE_CHECKS; n++) {
-    atomic = atomic.check({ key: keys.task(`probe ${n}`), versionstamp: null });
-  }
-  try {
-    await atomic.commit();
-    return KV_PROBE_CHECKS;
-  } catch {
-    return KV_COMMIT_CHECKS_MIN;
-  }
-}
-
-/** The layout of the keys that this code reads and writes; a new one is a new number here. */
-const FORMAT = 1;
-
-/**
- * Notes the format of a new database, and refuses one whose keys are laid out by a newer version.
- *
- * @throws {UnreadableRecord} With code `NEWER_VERSION`.
- */
-export async function checkFormat(kv: KvPort, keys: Keyspace): Promise<void> {
-  const { value } = await kv.get(keys.format());
-  if (value === null) {
-    await kv.atomic().check({ key: keys.format(), versionstamp: null })
-      .set(keys.format(), encodeJson({ format: FORMAT })).commit();
-    return;
-  }
-  const format = decodeJson(value, "database format", (fields) => must(fields.format, isCount));
-  if (format > FORMAT) {
-    throw new UnreadableRecord(
-      "NEWER_VERSION",
-      `Cannot open the database: its format is ${format}, this version of Taskkit knows up to ${FORMAT}; update Taskkit`,
-    );
   }
 }

@@ -8,11 +8,11 @@
 import type { Timer } from "../core/clock.ts";
 import {
   ExecutorLost,
-  LeaseLost,
-  TaskCancelled,
+  type LeaseLost,
+  type TaskCancelled,
   TaskTimedOut,
   UnreadableRecord,
-  WorkerStopping,
+  type WorkerStopping,
 } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
 import {

@@ -16,7 +16,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Kit, type Task, TaskHandler } from "../../mod.ts";
-import { measureChecks, openConnection } from "../../src/store/connection.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { systemRandom } from "../../src/core/random.ts";
+import { openConnection } from "../../src/store/connection.ts";
+import { measureChecks } from "../../src/store/format.ts";
 import { Keyspace } from "../../src/store/keyspace.ts";
 import { rawDrain, rawEnqueue } from "./raw_loop.ts";
 
@@ -171,8 +174,11 @@ async function benchDrain(count: number, concurrencies: readonly number[]): Prom
       () =>
         withRaw(async (kv) => {
           await rawEnqueue(kv, count, { batch: 450, inFlight: 1 });
-          const checks = await measureChecks(kv, new Keyspace(["probe"]));
-        return await timed(() => rawDrain(kv, checks));
+          const checks = await measureChecks(
+            { kv, clock: systemClock, random: systemRandom },
+            new Keyspace(["probe"]),
+          );
+          return await timed(() => rawDrain(kv, checks));
         }),
     );
   }

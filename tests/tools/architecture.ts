@@ -270,7 +270,10 @@ export const rules: Record<string, Deno.lint.Rule> = {
       if (node.accessibility === "private") report(node, "private fields are written #name");
     },
     MethodDefinition(node) {
-      if (node.accessibility === "private") report(node, "private methods are written #name");
+      // A constructor has no #name.
+      if (node.accessibility === "private" && node.kind !== "constructor") {
+        report(node, "private methods are written #name");
+      }
     },
   })),
 
