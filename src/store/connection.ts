@@ -13,7 +13,6 @@ import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
 import { shown } from "../core/duration.ts";
 import type { Hints, WatchFile } from "./bells.ts";
 import type { KvPort } from "./port.ts";
-import { must } from "./record_codec.ts";
 
 /**
  * Where the database is: a path to a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
