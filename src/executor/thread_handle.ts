@@ -1,0 +1,182 @@
+/**
+ * One Web Worker, seen from its worker: made, spoken to, ended, and known to be gone.
+ *
+ * Neither runtime tells reliably that a thread ended: Deno raises no event for `Deno.exit()` or `close()`, and a thread
+ * that computes answers nothing, which is no sign of death. But a `MessageChannel` of `node:worker_threads` raises `close`
+ * on one end when the thread that holds the other is gone, whatever ended it, and never before its last message was
+ * delivered. So busy and gone are told apart exactly, without a heartbeat.
+ *
+ * @module
+ */
+
+import { MessageChannel } from "node:worker_threads";
+import { HandlerInvalid } from "../core/errors.ts";
+import { Claims } from "./claims.ts";
+import { entryUrl } from "./entry.ts";
+import { isRestricted, type Permissions, threadPermissions } from "./permissions.ts";
+import type { Command } from "./protocol.ts";
+import { IS_BUN } from "./runtime.ts";
+import { environmentWithoutToken } from "./token.ts";
+
+const MAIN_URL = new URL("./thread_main.ts", import.meta.url).href;
+
+/** Told what a thread does. */
+export interface ThreadEvents {
+  /** A message of the protocol, as it arrived. */
+  onMessage(message: unknown): void;
+  /** A message that this runtime could not read. */
+  onUnreadable(): void;
+  /** Something arrived beside the protocol: the handler's own `postMessage`. */
+  onStray(): void;
+  /** The thread has ended, and all it said was delivered. */
+  onGone(): void;
+}
+
+/** What a thread is made of. */
+export interface ThreadOptions {
+  readonly handlerUrl: URL;
+  readonly permissions: Permissions | undefined;
+  readonly events: ThreadEvents;
+}
+
+/** The options of `new Worker`, with what Bun alone knows. */
+interface PlatformOptions extends WorkerOptions {
+  readonly env?: Record<string, string>;
+}
+
+/** A thread. */
+export class Thread {
+  readonly claims = new Claims();
+  /** Resolves when the handler module is loaded; rejects with a `HandlerInvalid` when it cannot be. */
+  readonly ready: Promise<void>;
+  /** Resolves when the thread is known to have ended. */
+  readonly gone: Promise<void>;
+  readonly #worker: Worker;
+  readonly #port: ReturnType<typeof openChannel>["port1"];
+  readonly #isReady = Promise.withResolvers<void>();
+  readonly #isGone = Promise.withResolvers<void>();
+  readonly #options: ThreadOptions;
+  #hasBegun = false;
+  #isEnded = false;
+  #uncaught = "";
+
+  constructor(options: ThreadOptions) {
+    this.#options = options;
+    this.ready = this.#isReady.promise;
+    this.gone = this.#isGone.promise;
+    // Whoever waits for it hears of it; nobody has to.
+    this.ready.catch(() => {});
+    const { port1, port2 } = openChannel();
+    this.#port = port1;
+    port1.addEventListener("message", (event) => {
+      this.#hasBegun = true;
+      options.events.onMessage(event.data);
+    });
+    port1.addEventListener("messageerror", () => options.events.onUnreadable());
+    port1.on("close", () => this.#end());
+    port1.start();
+    this.#worker = new Worker(
+      entryUrl(MAIN_URL, options.handlerUrl.href),
+      platformOptions(options.permissions),
+    );
+    this.#worker.onmessage = () => options.events.onStray();
+    this.#worker.onerror = (event) => {
+      // Without this, Deno ends the whole process.
+      event.preventDefault();
+      this.#uncaught = oneLine(String(event.message));
+    };
+    // In Bun the port of a thread that was ended before it began is never closed; but then this is raised.
+    this.#worker.addEventListener("close", () => {
+      if (!this.#hasBegun) this.#end();
+    });
+    const init = {
+      port: port2,
+      memory: this.claims.memory,
+      handlerUrl: options.handlerUrl.href,
+    };
+    this.#worker.postMessage(init, [port2]);
+  }
+
+  get isGone(): boolean {
+    return this.#isEnded;
+  }
+
+  /** What the runtime said of an error that ended the thread, if it said anything. */
+  get uncaught(): string {
+    return this.#uncaught;
+  }
+
+  /** The handler module is loaded. */
+  setReady(): void {
+    this.#isReady.resolve();
+  }
+
+  /** The handler module cannot be used. */
+  setInvalid(message: string): void {
+    this.#isReady.reject(new HandlerInvalid(message));
+  }
+
+  /** Sends commands. A thread that is gone hears nothing. */
+  post(commands: readonly Command[]): void {
+    if (!this.#isEnded) this.#port.postMessage(commands);
+  }
+
+  /** Ends the thread. Bun stops whatever it does; in Deno a thread that computes ends when it comes to wait. */
+  terminate(): void {
+    this.#worker.terminate();
+  }
+
+  /** Gives up on a thread that does not end: it is no longer heard, and keeps nothing of the worker alive. */
+  forget(): void {
+    this.#isEnded = true;
+    this.#port.close();
+  }
+
+  #end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#port.close();
+    this.#worker.terminate();
+    const why = this.#uncaught === "" ? "" : `: ${this.#uncaught}`;
+    this.setInvalid(
+      `Cannot load the handler module "${this.#options.handlerUrl}": its thread ended while it loaded${why}`,
+    );
+    this.#options.events.onGone();
+    this.#isGone.resolve();
+  }
+}
+
+/** The line of a runtime's message that says what was thrown: Bun shows the source around it. */
+function oneLine(message: string): string {
+  const lines = message.split("\n").map((line) => line.trim());
+  return lines.find((line) => /^[\w$ ()]*(Error|error|Exception): /.test(line)) ?? lines[0] ?? "";
+}
+
+/** The ports of this module are those of the platform, with `on("close")` besides. */
+function openChannel() {
+  const { port1, port2 } = new MessageChannel();
+  return { port1: asPlatformPort(port1), port2: asPlatformPort(port2) };
+}
+
+function asPlatformPort(port: unknown): MessagePort & {
+  on(event: "close", listener: () => void): void;
+} {
+  if (!isPlatformPort(port)) throw new TypeError("Cannot open a channel: it has no platform port");
+  return port;
+}
+
+function isPlatformPort(
+  port: unknown,
+): port is MessagePort & { on(event: "close", listener: () => void): void } {
+  return port instanceof EventTarget && "on" in port;
+}
+
+function platformOptions(permissions: Permissions | undefined): PlatformOptions {
+  const env = IS_BUN ? environmentWithoutToken() : undefined;
+  return {
+    type: "module",
+    name: "taskkit",
+    ...(isRestricted(permissions) ? { deno: { permissions: threadPermissions(permissions) } } : {}),
+    ...(env === undefined ? {} : { env }),
+  };
+}
