@@ -27,6 +27,8 @@ export interface HeartbeatHost {
   heldLeases(): ReadonlySet<string>;
   /** The lease's time is over without a successful beat, or (`dead`) the worker was declared dead under its old id. */
   onFenced(why: string): void;
+  /** A beat succeeded after a time without: the worker may go on. */
+  onProven(): void;
   onTrouble(error: unknown): void;
 }
 
@@ -127,6 +129,7 @@ export class Heartbeat {
       }
       this.#version = found.version;
       this.#provenAt = sentAt;
+      if (this.#isFenced) this.#host.onProven();
       this.#isFenced = false;
       this.#nextBeatAt = sentAt + this.#host.beatMs;
       const held = this.#host.heldLeases();

@@ -120,6 +120,9 @@ export class Worker {
       heldLeases: () => new Set(this.#leases.keys()),
       onLeases: (stored, held) => this.#onLeases(stored, held),
       onFenced: (why) => this.#onFenced(why),
+      onProven: () => {
+        for (const claimer of this.#claimers.values()) claimer.wake();
+      },
       onTrouble: (error) => this.#trouble("heartbeat", error),
     });
     this.#rescuer = new Rescuer(setup.store, {
