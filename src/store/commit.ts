@@ -167,10 +167,33 @@ function read(result: { ok: true; versionstamp: string } | { ok: false }): Sent 
 }
 
 function readError(error: unknown): Sent {
-  const message = error instanceof Error ? error.message : String(error);
-  if (message.includes("database is locked")) return { kind: "locked", error };
+  if (isLocked(error)) return { kind: "locked", error };
   if (isOutOfBounds(error) || isClosed(error)) throw refusal(error);
   return { kind: "doubtful", error };
+}
+
+/** Another process commits to the same file: nothing was applied. */
+function isLocked(error: unknown): boolean {
+  return (error instanceof Error ? error.message : String(error)).includes("database is locked");
+}
+
+/**
+ * Reads or opens, again and again while another process locks the file: it makes its tables, or takes its log over after
+ * a process that was killed.
+ */
+export async function whenUnlocked<T>(
+  { clock, random }: Pick<CommitContext, "clock" | "random">,
+  act: () => Promise<T>,
+): Promise<T> {
+  const deadline = clock.monotonic() + COMMIT_DEADLINE_MS;
+  for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, LOCKED_PAUSE_MS_MAX)) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isLocked(error) || clock.monotonic() + pauseMs > deadline) throw error;
+    }
+    await sleep(clock, 1 + random.next() * pauseMs);
+  }
 }
 
 /** The engine's bounds; over HTTP a `TypeError` may also be a lost connection, so the text must tell. */

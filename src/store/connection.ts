@@ -9,9 +9,12 @@ import { existsSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { deserialize, serialize } from "node:v8";
-import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
+import { systemClock } from "../core/clock.ts";
 import { shown } from "../core/duration.ts";
+import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
+import { systemRandom } from "../core/random.ts";
 import type { Hints, WatchFile } from "./bells.ts";
+import { whenUnlocked } from "./commit.ts";
 import type { KvPort } from "./port.ts";
 
 /**
@@ -89,16 +92,20 @@ function checkPath(path: string): void {
   }
 }
 
+const MACHINE = { clock: systemClock, random: systemRandom };
+
 async function openEmbedded(path: string | undefined): Promise<KvPort> {
   try {
     // Deno's own KV where it is switched on; the npm package elsewhere, which reads and writes the same file.
-    if (hasDenoKv()) return await Deno.openKv(path) as unknown as KvPort;
+    if (hasDenoKv()) {
+      return await whenUnlocked(MACHINE, () => Deno.openKv(path)) as unknown as KvPort;
+    }
     if (path === undefined) {
       throw new Unsupported(
         `Cannot open the default database: this runtime has none; pass a path as kv, or in Deno run with --unstable-kv`,
       );
     }
-    return await openNpm(path, { implementation: "sqlite" });
+    return await whenUnlocked(MACHINE, () => openNpm(path, { implementation: "sqlite" }));
   } catch (error) {
     if (error instanceof Unsupported) throw error;
     const why = error instanceof Error ? error.message : String(error);

@@ -9,11 +9,12 @@
  * @module
  */
 
-import { UnreadableRecord } from "../core/errors.ts";
+import { KvUnavailable, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_CHECKS_MIN, KV_PROBE_CHECKS } from "../core/limits.ts";
 import { Changes, commit, type CommitContext } from "./commit.ts";
 import type { Keyspace } from "./keyspace.ts";
 import { decodeJson, encodeJson, isCount, must } from "./record_codec.ts";
+import { readOne } from "./store.ts";
 
 /** How many checks one commit may have on this connection. */
 export async function measureChecks(context: CommitContext, keys: Keyspace): Promise<number> {
@@ -34,9 +35,17 @@ const FORMAT = 1;
  * Notes the format of a new database, and refuses one whose keys are laid out by a newer version.
  *
  * @throws {UnreadableRecord} With code `NEWER_VERSION`.
+ * @throws {KvUnavailable} If the database does not answer.
  */
 export async function checkFormat(context: CommitContext, keys: Keyspace): Promise<void> {
-  const { value } = await context.kv.get(keys.format());
+  let value: unknown;
+  try {
+    ({ value } = await readOne(context, keys.format()));
+  } catch (error) {
+    if (error instanceof KvUnavailable) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KvUnavailable(`Cannot open the database: ${why}`, { cause: error });
+  }
   if (value === null) {
     // Whoever is first notes it; a second one finds the same.
     const note = new Changes();

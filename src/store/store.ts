@@ -10,7 +10,7 @@ import type { IdSource } from "../core/ids.ts";
 import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Bells } from "./bells.ts";
-import type { CommitContext } from "./commit.ts";
+import { type CommitContext, whenUnlocked } from "./commit.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { Entry, Key, KvPort, ListOptions, Selector } from "./port.ts";
 
@@ -29,15 +29,16 @@ export interface Store extends CommitContext {
 }
 
 /** One entry. */
-export function readOne(store: Store, key: Key): Promise<Entry> {
-  return inTime(store, store.kv.get(key));
+export function readOne(context: CommitContext, key: Key): Promise<Entry> {
+  return inTime(context, () => context.kv.get(key));
 }
 
 /** Many entries, in the order of their keys; not a snapshot. */
 export async function readMany(store: Store, keys: readonly Key[]): Promise<Entry[]> {
   const pages: Promise<Entry[]>[] = [];
   for (let i = 0; i < keys.length; i += KV_GET_MANY_KEYS_MAX) {
-    pages.push(inTime(store, store.kv.getMany(keys.slice(i, i + KV_GET_MANY_KEYS_MAX))));
+    const some = keys.slice(i, i + KV_GET_MANY_KEYS_MAX);
+    pages.push(inTime(store, () => store.kv.getMany(some)));
   }
   return (await Promise.all(pages)).flat();
 }
@@ -56,13 +57,13 @@ export async function readPage(
     }
     return entries;
   };
-  return await inTime(store, collect());
+  return await inTime(store, collect);
 }
 
 /** Rejects when the database does not answer in time; a client may otherwise repeat for ever. */
-async function inTime<T>({ clock }: Store, promise: Promise<T>): Promise<T> {
+async function inTime<T>(context: CommitContext, read: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = clock.timer(
+  const timer = context.clock.timer(
     READ_DEADLINE_MS,
     () =>
       late.reject(
@@ -72,7 +73,7 @@ async function inTime<T>({ clock }: Store, promise: Promise<T>): Promise<T> {
       ),
   );
   try {
-    return await Promise.race([promise, late.promise]);
+    return await Promise.race([whenUnlocked(context, read), late.promise]);
   } finally {
     timer.cancel();
   }
