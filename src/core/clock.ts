@@ -9,6 +9,7 @@ import { setImmediate } from "node:timers";
 
 /** A timer that can be taken back. Cancelling twice, or after it fired, does nothing. */
 export interface Timer {
+  /** Takes the timer back. */
   cancel(): void;
 }
 

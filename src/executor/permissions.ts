@@ -9,8 +9,25 @@ import { shown } from "../core/duration.ts";
 import { InvalidArgument } from "../core/errors.ts";
 
 /** The kinds of permissions that Deno knows. */
-const KINDS = ["read", "write", "net", "env", "sys", "run", "ffi", "import"] as const;
-type Kind = typeof KINDS[number];
+export type PermissionKind =
+  | "read"
+  | "write"
+  | "net"
+  | "env"
+  | "sys"
+  | "run"
+  | "ffi"
+  | "import";
+const KINDS: readonly PermissionKind[] = [
+  "read",
+  "write",
+  "net",
+  "env",
+  "sys",
+  "run",
+  "ffi",
+  "import",
+];
 
 /** One kind: all of it, nothing, what the worker itself has, or what a list names (paths, hosts, variables, …). */
 export type PermissionGrant = boolean | "inherit" | readonly (string | URL)[];
@@ -25,7 +42,7 @@ export type PermissionGrant = boolean | "inherit" | readonly (string | URL)[];
 export type Permissions =
   | "inherit"
   | "none"
-  | { readonly [kind in Kind]?: PermissionGrant };
+  | { readonly [kind in PermissionKind]?: PermissionGrant };
 
 /** Whether the permissions ask for less than the worker has. */
 export function isRestricted(permissions: Permissions | undefined): permissions is Permissions {
@@ -46,7 +63,7 @@ export function checkPermissions(permissions: unknown, what: string): Permission
       `Cannot use ${what}: ${shown(permissions)} is neither "inherit", "none" nor an object`,
     );
   }
-  const checked: { [kind in Kind]?: PermissionGrant } = {};
+  const checked: { [kind in PermissionKind]?: PermissionGrant } = {};
   for (const [name, grant] of Object.entries(permissions)) {
     const kind = KINDS.find((known) => known === name);
     if (kind === undefined) {
@@ -106,7 +123,10 @@ export function permissionFlags(permissions: Permissions): string[] {
 }
 
 /** What of a kind a process is granted: all, nothing, or what a list names. */
-function toGrant(permissions: Permissions, kind: Kind): boolean | readonly (string | URL)[] {
+function toGrant(
+  permissions: Permissions,
+  kind: PermissionKind,
+): boolean | readonly (string | URL)[] {
   if (permissions === "none") return false;
   const grant = permissions === "inherit" ? "inherit" : permissions[kind] ?? false;
   if (grant === "inherit") return hasAll(kind);
@@ -126,7 +146,7 @@ function toItem(item: string | URL): string {
 }
 
 /** Whether the worker itself has all of a kind. */
-function hasAll(kind: Kind): boolean {
+function hasAll(kind: PermissionKind): boolean {
   const status = Deno.permissions.querySync({ name: kind });
   return status.state === "granted" && !("partial" in status && status.partial);
 }

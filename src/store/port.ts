@@ -12,8 +12,11 @@ export type Key = readonly KeyPart[];
 
 /** What is stored under a key; `versionstamp` is null where nothing is. */
 export interface Entry {
+  /** Where it is stored. */
   readonly key: Key;
+  /** What is stored there, or null. */
   readonly value: unknown;
+  /** The version of the commit that wrote it; a later commit has a greater one. */
   readonly versionstamp: string | null;
 }
 
@@ -24,27 +27,40 @@ export type Selector =
 
 /** Options of {@linkcode KvPort.list}. */
 export interface ListOptions {
+  /** At most so many entries. Default: all. */
   readonly limit?: number;
+  /** The greatest key first. Default: false. */
   readonly reverse?: boolean;
+  /** Entries that are read at once, each batch a snapshot of its own. */
   readonly batchSize?: number;
+  /** Goes on where an earlier listing stopped. */
   readonly cursor?: string;
 }
 
 /** An atomic operation being built. */
 export interface AtomicPort {
+  /** Refuses the whole commit unless each key is still at its version (null: absent). */
   check(...checks: { key: Key; versionstamp: string | null }[]): this;
+  /** Writes a value; `expireIn` in milliseconds, after which it may be removed. */
   set(key: Key, value: unknown, options?: { expireIn?: number }): this;
+  /** Deletes a key. */
   delete(key: Key): this;
+  /** Commits. `ok` is false, and nothing was written, if a check failed. */
   commit(): Promise<{ ok: true; versionstamp: string } | { ok: false }>;
 }
 
 /** A connection to Deno KV. */
 export interface KvPort {
+  /** Reads one key. */
   get(key: Key): Promise<Entry>;
+  /** Reads up to 10 keys, all at one moment. */
   getMany(keys: readonly Key[]): Promise<Entry[]>;
+  /** Reads a range of keys in order. */
   list(selector: Selector, options?: ListOptions): AsyncIterator<Entry> & AsyncIterable<Entry>;
+  /** Begins an atomic operation. */
   atomic(): AtomicPort;
   /** With `raw`, what happened is not filtered: a lost connection is an error, and absent keys give a first event too. */
   watch(keys: readonly Key[], options?: { raw?: boolean }): ReadableStream<Entry[]>;
+  /** Closes the connection. */
   close(): void;
 }

@@ -77,15 +77,21 @@ function isExpired(record: TaskRecord, nowMs: number): boolean {
 
 /** Numbers of one group. */
 export interface GroupStats {
+  /** Tasks that wait, due or not. */
   queued: number;
   /** Of the queued ones, those that are due. */
   due: number;
+  /** Tasks that a worker has claimed. */
   running: number;
   /** How long the oldest due task has been waiting, in milliseconds; null if none is due. */
   oldestDueMs: number | null;
+  /** Tasks that succeeded, as long as their outcome is kept. */
   succeeded: number;
+  /** Tasks that failed for good. */
   failed: number;
+  /** Tasks that their handler discarded. */
   discarded: number;
+  /** Tasks that were cancelled. */
   cancelled: number;
 }
 
@@ -138,8 +144,11 @@ export async function countRunning(store: Store): Promise<Map<string, number>> {
 
 /** What a handler told last about one attempt. */
 export interface Progress {
+  /** How far it is, from 0 to 1. */
   readonly fraction: number;
+  /** What it said, for people; empty if nothing. */
   readonly message: string;
+  /** The attempt that told it. */
   readonly attempt: number;
 }
 
