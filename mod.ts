@@ -1,6 +1,6 @@
 /**
- * Background tasks on nothing but Deno KV: one import, no broker; the same code on one SQLite file, on a denokv server,
- * and on Deno Deploy.
+ * Background tasks on nothing but Deno KV: one import, no broker; the same code on one SQLite file and on a denokv server,
+ * in Deno and in Bun.
  *
  * @example Define tasks, work on them, wait for a result
  * ```ts
@@ -81,8 +81,17 @@ export type { CancelOutcome } from "./src/store/operate.ts";
 export type { CheckProblem, CheckReport } from "./src/store/check.ts";
 export type { GroupStats, Progress } from "./src/store/read.ts";
 export type { KvSource } from "./src/store/connection.ts";
+export type {
+  AtomicPort as KvAtomic,
+  Entry as KvEntry,
+  Key as KvKey,
+  KeyPart as KvKeyPart,
+  KvPort,
+  ListOptions as KvListOptions,
+  Selector as KvSelector,
+} from "./src/store/port.ts";
 export type { ExecutorKind } from "./src/executor/executor.ts";
-export type { PermissionGrant, Permissions } from "./src/executor/permissions.ts";
+export type { PermissionGrant, PermissionKind, Permissions } from "./src/executor/permissions.ts";
 export type { StopReason } from "./src/worker/worker.ts";
 export {
   Conflict,
