@@ -143,7 +143,7 @@ export class Kit implements AsyncDisposable {
   }
 
   /**
-   * Opens a database.
+   * Opens a database. Close the Kit when it is done with, best by `await using`.
    *
    * @throws {InvalidArgument} If an option is unknown or cannot be used.
    * @throws {HandlerInvalid} If the handler module cannot be loaded or has no usable default export.
@@ -182,14 +182,27 @@ export class Kit implements AsyncDisposable {
    * @throws {InvalidArgument} If a name, an option, or the due time cannot be used.
    * @throws {InvalidData} If the data does not fit the definition, cannot be encoded (`INVALID_DATA`), or has more than
    * 1 MiB (`DATA_TOO_LARGE`).
+   * @throws {Conflict} If it ran eagerly and one of its handler's own checks failed; nothing is stored then.
+   * @throws {KvUnavailable} If the database cannot be written.
    * @throws {OutcomeUnknown} If the database did not say in time whether it was written; `ids` has the task's.
+   *
+   * @example Later, before others, and only one of its kind
+   * ```ts
+   * import { Kit } from "@taskkit/taskkit";
+   *
+   * await using kit = await Kit.open({ kv: ":memory:" });
+   * const options = { due: "10m", priority: 1, unique: "rebuild the index" };
+   * const first = await kit.initiateTask("search", "rebuild", null, options);
+   * const second = await kit.initiateTask("search", "rebuild", null, options);
+   * console.log(first.id === second.id); // true, until the task ends
+   * ```
    */
   initiateTask<Input, R>(
     definition: TaskDefinition<Input, R>,
     data: Input,
     options?: InitiateOptions,
   ): Promise<Result<R>>;
-  /** Initiates a task of a group by its name. */
+  /** Initiates a task of a group by its name; the data is encoded by the Kit's handler. */
   initiateTask(
     group: string,
     name: string,
@@ -221,8 +234,19 @@ export class Kit implements AsyncDisposable {
    * Initiates many tasks: hundreds share one commit, so this is much faster than one by one. Each commit is atomic, the
    * whole call is not; use {@linkcode Kit.atomic} where it must be.
    *
-   * @throws {InvalidArgument} If one of them cannot be used; then none is written.
+   * @throws {InvalidArgument} If one of them cannot be used, or there are more than 100,000; then none is written.
+   * @throws {InvalidData} If the data of one of them cannot be used; then none is written.
    * @throws {OutcomeUnknown} If the database did not say in time; some may be written.
+   *
+   * @example
+   * ```ts
+   * import { Kit } from "@taskkit/taskkit";
+   *
+   * await using kit = await Kit.open({ kv: ":memory:" });
+   * const files = ["a.jpg", "b.jpg", "c.jpg"];
+   * await kit.initiateTasks(files.map((data) => ({ group: "images", name: "resize", data })));
+   * console.log((await kit.stats()).groups.images?.queued); // 3
+   * ```
    */
   async initiateTasks(entries: readonly InitiateEntry[]): Promise<Result[]> {
     this.#checkOpen("initiate tasks");
@@ -246,7 +270,7 @@ export class Kit implements AsyncDisposable {
   }
 
   /**
-   * The user's own writes and tasks in one atomic commit.
+   * The user's own writes and tasks in one atomic commit. There must be at least one task in it.
    *
    * @example
    * ```ts
@@ -292,7 +316,11 @@ export class Kit implements AsyncDisposable {
     return atomic;
   }
 
-  /** A handle on the outcome of a task that was initiated elsewhere. Throws {@linkcode InvalidArgument} if it is no id. */
+  /**
+   * A handle on the outcome of a task that was initiated elsewhere. Nothing is read yet.
+   *
+   * @throws {InvalidArgument} If it is no id.
+   */
   getResult<R = unknown>(id: string): Result<R> {
     this.#checkOpen("get a result");
     return new Result<R>(this.#host, checkId(id));
@@ -321,7 +349,29 @@ export class Kit implements AsyncDisposable {
     return this.#handler.decodeData(toTask(toInit(record, bytes)));
   }
 
-  /** A page of tasks, the newest first. A page may be shorter than `limit` although there are more: `cursor` tells. */
+  /**
+   * A page of tasks, the newest first. A page may be shorter than `limit` although there are more: `cursor` tells. What
+   * cannot be read is left out.
+   *
+   * @throws {InvalidArgument} If an option is unknown or cannot be used.
+   *
+   * @example All failed tasks of a group
+   * ```ts
+   * import { Kit } from "@taskkit/taskkit";
+   *
+   * await using kit = await Kit.open({ kv: ":memory:" });
+   * let cursor: string | null = null;
+   * do {
+   *   const page: Awaited<ReturnType<Kit["listTasks"]>> = await kit.listTasks({
+   *     group: "images",
+   *     state: "failed",
+   *     cursor,
+   *   });
+   *   for (const { id, error } of page.tasks) console.log(id, error?.message);
+   *   cursor = page.cursor;
+   * } while (cursor !== null);
+   * ```
+   */
   async listTasks(
     options: ListOptions = {},
   ): Promise<{ tasks: TaskInfo[]; cursor: string | null }> {
@@ -413,6 +463,7 @@ export class Kit implements AsyncDisposable {
    *
    * @returns `"cancelled"`, `"requested"` for a running one, or `"ended"` if it had ended before.
    * @throws {TaskNotFound} If there is none with this id.
+   * @throws {OutcomeUnknown} If the database did not say in time; cancelling again does no harm.
    */
   async cancel(id: string): Promise<CancelOutcome> {
     this.#checkOpen("cancel a task");
@@ -423,7 +474,8 @@ export class Kit implements AsyncDisposable {
    * Starts a task anew that failed, was discarded or cancelled: at once, with all its retries before it.
    *
    * @throws {TaskNotFound} If there is none with this id.
-   * @throws {Conflict} If it has not ended, or succeeded.
+   * @throws {Conflict} If it has not ended, or succeeded, or another task holds its unique key.
+   * @throws {OutcomeUnknown} If the database did not say in time; look at the task's state.
    */
   async retry(id: string): Promise<void> {
     this.#checkOpen("retry a task");
@@ -432,7 +484,22 @@ export class Kit implements AsyncDisposable {
 
   /**
    * Works until SIGTERM, SIGINT (Ctrl-C), `signal`, or {@linkcode Kit.shutdown}, and resolves after a graceful stop, to
-   * why it stopped. A second signal stops at once, without the grace.
+   * why it stopped. A second SIGTERM or Ctrl-C stops at once, without the grace.
+   *
+   * @throws {InvalidArgument} If an option is unknown or cannot be used, or the Kit has no handler.
+   * @throws {HandlerInvalid} If a thread or process cannot load the handler module.
+   * @throws {Unsupported} If the runtime cannot do what a group asks for.
+   *
+   * @example A program that only works; here its only task ends it
+   * ```ts
+   * import { defineTask, Kit, tasks } from "@taskkit/taskkit";
+   *
+   * const end = new AbortController();
+   * const last = defineTask({ group: "mail", name: "last", run: () => end.abort() });
+   * await using kit = await Kit.open({ kv: ":memory:", handler: tasks([last]) });
+   * await kit.initiateTask(last, undefined);
+   * console.log(await kit.start({ groups: { mail: 4 }, signal: end.signal })); // stopped
+   * ```
    */
   async start(options: WorkerOptions = {}): Promise<StopReason> {
     let worker: RunningWorker | null = null;
@@ -454,9 +521,12 @@ export class Kit implements AsyncDisposable {
   }
 
   /**
-   * Starts a worker and returns at once.
+   * Starts a worker and returns as soon as it works; {@linkcode Kit.start} is the form that waits for its end.
    *
    * @throws {InvalidArgument} If an option is unknown or cannot be used, or the Kit has no handler.
+   * @throws {InvalidSchedule} If a schedule is none, or two entries of a scheduler have the same key.
+   * @throws {HandlerInvalid} If a thread or process cannot load the handler module.
+   * @throws {Unsupported} If the runtime cannot do what a group asks for.
    */
   async startWorker(options: WorkerOptions = {}): Promise<RunningWorker> {
     this.#checkOpen("start a worker");

@@ -218,12 +218,18 @@ export interface Stats {
 export interface KitAtomic {
   /** Refuses the whole commit unless the key is still at this version (null: absent). */
   check(key: UserKey, versionstamp: string | null): KitAtomic;
-  /** Writes a value; `expireIn` in milliseconds. */
+  /** Writes a value that Deno KV can store; `expireIn` in milliseconds. */
   set(key: UserKey, value: unknown, options?: { expireIn?: number }): KitAtomic;
   /** Deletes a key. */
   delete(key: UserKey): KitAtomic;
   /** Initiates a task with the commit. `eager` and `unique` are not to be had here. */
   initiateTask(group: string, name: string, data?: unknown, options?: InitiateOptions): KitAtomic;
-  /** Commits. `ok` is false, and nothing was written, if a check failed. */
+  /**
+   * Commits. `ok` is false, and nothing was written, if a check failed.
+   *
+   * @throws {InvalidArgument} If there are more than 200 writes, or a key lies below Taskkit's own prefix.
+   * @throws {Conflict} If there is no task in it: that is the database's own `atomic()`'s to do.
+   * @throws {OutcomeUnknown} If the database did not say in time whether it was written; `ids` has a task's.
+   */
   commit(): Promise<{ ok: true; results: Result[] } | { ok: false }>;
 }

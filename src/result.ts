@@ -76,8 +76,10 @@ export class Result<T = unknown> {
    * @throws {TaskCancelled} If it was cancelled.
    * @throws {TaskNotFound} If there is no such task, or its ttl has passed.
    * @throws {ResultGetTimedOut} If it had not ended when `timeout` was over.
-   * @throws {ResultGetPrevented} If it is called inside a handler.
+   * @throws {ResultGetPrevented} If it is called inside a handler, without `allowInHandler`.
+   * @throws {InvalidData} If the result cannot be decoded.
    * @throws {KitClosed} If the Kit is closed meanwhile.
+   * @throws The reason of `signal`, when it aborts.
    */
   async get(options: GetOptions = {}): Promise<T> {
     checkFields(options, "the options of get", ["timeout", "signal", "allowInHandler"]);

@@ -93,7 +93,7 @@ export class ScheduleStore {
     this.#checkOpen = checkOpen;
   }
 
-  /** All entries, each with its next points: `next` of them, 0 to 100, 1 by default. */
+  /** All entries (of one scheduler, if it is named), each with its next points: `next` of them, 0 to 100, 1 by default. */
   async list(options: { scheduler?: string; next?: number } = {}): Promise<ScheduleInfo[]> {
     this.#checkOpen("list schedules");
     const { scheduler, next = 1 } = options;
@@ -139,6 +139,8 @@ export class ScheduleStore {
    * Adds an entry to the database, or changes it. Every worker looks after it from then on. A new one begins now; so does
    * one whose schedule changes.
    *
+   * @param options The scheduler it belongs to (default: `"main"`), and the IANA time zone of a schedule that has none of
+   * its own (default: `"UTC"`).
    * @throws {InvalidSchedule} If its schedule is none, or of a kind that cannot be stored.
    * @throws {Conflict} If an entry of the program has the same name.
    */
@@ -189,14 +191,22 @@ export class ScheduleStore {
     throw new OutcomeUnknown("remove the schedule", []);
   }
 
-  /** No point of the entry fires until it is resumed. */
+  /**
+   * No point of the entry fires until it is resumed.
+   *
+   * @throws {InvalidArgument} If there is no such entry.
+   */
   async pause(name: ScheduleName): Promise<void> {
     this.#checkOpen("pause a schedule");
     const { scheduler, key } = readName(name);
     await this.#change(scheduler, key, (stored) => ({ ...existing(stored, key), paused: true }));
   }
 
-  /** Takes a pause back. What would have fired meanwhile does not fire late. */
+  /**
+   * Takes a pause back. What would have fired meanwhile does not fire late.
+   *
+   * @throws {InvalidArgument} If there is no such entry.
+   */
   async resume(name: ScheduleName): Promise<void> {
     this.#checkOpen("resume a schedule");
     const { scheduler, key } = readName(name);
@@ -229,7 +239,7 @@ export class ScheduleStore {
 
   /**
    * Creates the tasks of the points in a stretch of time (`from` and `to` included) that do not exist yet. Returns how
-   * many were created; doing it again creates none.
+   * many were created; doing it again creates none while those are kept.
    *
    * @throws {InvalidArgument} If there is no such entry, or it is of the user's own kind, or the stretch has more than
    * 1,000 points.

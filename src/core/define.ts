@@ -16,7 +16,7 @@ import { ATTEMPTS_MAX } from "./limits.ts";
 import type { Task } from "./task.ts";
 import { checkFields, checkInteger, checkName } from "./validate.ts";
 
-/** What Taskkit uses of a Standard Schema (https://standardschema.dev): any library that follows it fits. */
+/** What Taskkit uses of a Standard Schema (https://standardschema.dev). Schemas of Zod, Valibot, ArkType and others fit. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   /** The schema's own part. */
   readonly "~standard": {
@@ -40,7 +40,7 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** How often and when to try again: a number of retries, or a rule of one's own. */
+/** How often and when to try again: a number of retries at the default intervals, or a rule of one's own. */
 export type Retry =
   | number
   | ((task: Task, error: unknown) => RetryInterval | Promise<RetryInterval>);
@@ -55,7 +55,7 @@ export interface TaskOptions<Input, Output, R> {
   readonly schema?: StandardSchema<Input, Output>;
   /** Default: 10 retries, exponential with jitter. A number changes how many; a function is a rule of its own. */
   readonly retry?: Retry;
-  /** How long an attempt may take. Default: no bound. */
+  /** How long an attempt may take. Default: what the group says, else no bound. */
   readonly timeout?: Duration;
   /** Does the work. */
   readonly run: (data: Output, context: TaskContext, task: Task) => R | Promise<R>;
@@ -92,6 +92,19 @@ export interface TaskDefinition<Input = unknown, R = unknown> {
  * await using kit = await Kit.open({ kv: ":memory:", handler: tasks([double]) });
  * const result = await kit.initiateTask(double, 21, { eager: true });
  * console.log(await result.get()); // 42, and a number for the type checker too
+ * ```
+ *
+ * @example With a schema, here one of Zod
+ * ```ts ignore
+ * import * as z from "zod";
+ *
+ * const resize = defineTask({
+ *   group: "images",
+ *   name: "resize",
+ *   schema: z.object({ file: z.string(), width: z.number().int().default(800) }),
+ *   run: ({ file, width }, { signal }) => resizeImage(file, width, signal),
+ * });
+ * await kit.initiateTask(resize, { file: "a.jpg" }); // with 3 for file: InvalidData
  * ```
  */
 export function defineTask<Input, R, Output = Input>(

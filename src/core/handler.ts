@@ -10,7 +10,7 @@ import { RETRIES_DEFAULT } from "./limits.ts";
 import type { Task } from "./task.ts";
 import { decodeValue, encodeValue } from "./value_codec.ts";
 
-/** A part of a key outside Taskkit's own prefix. */
+/** A key of Deno KV outside Taskkit's own prefix. */
 export type UserKey = readonly (string | number | bigint | boolean | Uint8Array)[];
 
 /** One of the user's own writes that commit with an outcome or an initiation. Values are what Deno KV can store. */
@@ -24,7 +24,7 @@ export type UserWrite =
   | { readonly kind: "delete"; readonly key: UserKey }
   | { readonly kind: "check"; readonly key: UserKey; readonly versionstamp: string | null };
 
-/** The user's own writes that commit together with an outcome or an initiation, or not at all. */
+/** The user's own writes that commit together with an outcome, or not at all; at most 200. */
 export interface AtomicWrites {
   /** Writes a value that Deno KV can store; `expireIn` in milliseconds. */
   set(key: UserKey, value: unknown, options?: { expireIn?: number }): this;
@@ -50,10 +50,38 @@ export interface TaskContext {
   /** The worker's log. */
   readonly log: TaskLog;
   /**
-   * Ends the attempt with `value` as its result, and commits the user's own writes **in the same atomic operation**, so
-   * that the writes of a stale attempt never exist. Return what it returns.
+   * Makes `value` the attempt's result, whatever `handle` then returns, and commits the user's own writes **in the same
+   * atomic operation** as the outcome, so that the writes of a stale attempt never exist. If one of their checks fails,
+   * the attempt fails with a `Conflict`, and the rule for retries says what follows; a write to a key below Taskkit's own
+   * prefix fails the task.
    *
-   * @throws {InvalidArgument} If it is called twice, or a key lies below Taskkit's own prefix.
+   * @throws {InvalidArgument} If it is called twice in one attempt.
+   *
+   * @example A balance that moves exactly once, however often the attempt runs
+   * ```ts
+   * import { openKv } from "@deno/kv";
+   * import { deserialize, serialize } from "node:v8";
+   * import { defineTask, Kit, tasks } from "@taskkit/taskkit";
+   *
+   * const kv = await openKv(":memory:", { encodeV8: serialize, decodeV8: deserialize });
+   * const deposit = defineTask({
+   *   group: "bank",
+   *   name: "deposit",
+   *   run: async (amount: number, context) => {
+   *     const balance = await kv.get<number>(["balance"]);
+   *     const sum = (balance.value ?? 0) + amount;
+   *     return context.complete(sum, (atomic) => {
+   *       atomic.check(["balance"], balance.versionstamp).set(["balance"], sum);
+   *     });
+   *   },
+   * });
+   * {
+   *   await using kit = await Kit.open({ kv, handler: tasks([deposit]) });
+   *   await kit.initiateTask(deposit, 5, { eager: true });
+   *   console.log(await (await kit.initiateTask(deposit, 7, { eager: true })).get()); // 12
+   * }
+   * kv.close();
+   * ```
    */
   complete<T>(value: T, writes?: (atomic: AtomicWrites) => void): T;
 }
@@ -89,8 +117,8 @@ export abstract class TaskHandler {
 
   /**
    * How long to wait before the next attempt, or null to fail for good. May throw {@linkcode DiscardTask}; if it throws
-   * anything else the task is retried by the default rule. Default: 1 s, doubled for each retry up to 1 h, with ±20 %
-   * jitter; 10 retries.
+   * anything else, or returns what is no duration, the default rule stands in. Default: 1 s, doubled for each retry up to
+   * 1 h, with ±20 % jitter; 10 retries.
    */
   getRetryInterval(task: Task, _error: unknown): RetryInterval | Promise<RetryInterval> {
     return defaultRetryInterval(task);
@@ -101,7 +129,11 @@ export abstract class TaskHandler {
     return encodeValue(data, `the data of a task "${name}"`);
   }
 
-  /** The data of a task. `T` is what the caller says it is; it is not checked here: see `defineTask` for that. */
+  /**
+   * The data of a task. `T` is what the caller says it is; it is not checked here: see `defineTask` for that.
+   *
+   * @throws {InvalidData} If it cannot be decoded.
+   */
   decodeData<T>(task: Task): T {
     return decodeValue(task.data, `the data of task "${task.id}"`) as T;
   }

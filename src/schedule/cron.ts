@@ -93,7 +93,7 @@ export class CronSchedule implements Schedule {
     return this.#calendar.next(after, zoneOf(this.timeZone ?? timeZone));
   }
 
-  /** The schedule as plain data, from which `scheduleFromJSON` builds it again. */
+  /** The schedule as plain data: how the database keeps it. */
   toJSON(): { kind: "cron"; pattern: string } & SchedulePolicies {
     const { pattern, missed, overlap, jitter, timeZone } = this;
     const zone = timeZone === undefined ? {} : { timeZone };

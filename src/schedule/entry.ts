@@ -36,16 +36,24 @@ export interface EntryOptions {
   readonly timeout?: Duration;
 }
 
-/** An entry of a scheduler: something that recurs, and the task that it makes at each of its points. */
+/**
+ * An entry of a scheduler: something that recurs, and the task that it makes at each of its points. The task is said by
+ * group and name, or by a definition; its data is encoded once, when the worker starts, and has at most 30,000 bytes.
+ */
 export type ScheduleEntry =
   | EntryOptions & {
+    /** The group of its tasks. */
     readonly group: string;
+    /** Their name. */
     readonly name: string;
+    /** Their data. */
     readonly data?: unknown;
     readonly task?: undefined;
   }
   | EntryOptions & {
+    /** What its tasks are, made by `defineTask`. */
     readonly task: TaskDefinition;
+    /** Their data, checked by the definition. */
     readonly data?: unknown;
     readonly group?: undefined;
     readonly name?: undefined;

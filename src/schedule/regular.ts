@@ -157,7 +157,7 @@ export class RegularSchedule implements Schedule {
     return this.#calendar.next(after, zoneOf(this.timeZone ?? timeZone));
   }
 
-  /** The schedule as plain data, from which `scheduleFromJSON` builds it again. */
+  /** The schedule as plain data: how the database keeps it. */
   toJSON(): { kind: "regular" } & RegularScheduleOptions {
     const { missed, overlap, jitter, timeZone } = this;
     const zone = timeZone === undefined ? {} : { timeZone };

@@ -59,7 +59,7 @@ export interface SchedulePolicies {
   readonly jitter?: Duration;
   /**
    * The IANA time zone whose clocks it follows.
-   * @default the time zone of the Kit's `start`
+   * @default the `timeZone` that the worker (or `kit.schedules.set`) was given, else UTC
    */
   readonly timeZone?: string;
 }
