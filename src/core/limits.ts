@@ -13,6 +13,8 @@ export const KV_KEY_BYTES_MAX = 2_048;
 export const KV_COMMIT_MUTATIONS_MAX = 1_000;
 /** Of the engine's 819,200; the rest is room for keys, which the engine counts too. */
 export const KV_COMMIT_BYTES_MAX = 700_000;
+/** Of the 81,920 that the embedded engine takes of all keys that a commit sets. */
+export const KV_COMMIT_KEY_BYTES_MAX = 70_000;
 /** Checks a commit that every engine takes. A connection may allow more. */
 export const KV_COMMIT_CHECKS_MIN = 10;
 /** Checks that are tried at open; more in one commit would not make a claim faster. */
@@ -119,6 +121,8 @@ export const THREAD_END_MS = 1 * SECOND;
 export const LEAKED_THREADS_MAX_DEFAULT = 3;
 /** How long a process that was asked to end may take before it is killed. */
 export const PROCESS_END_MS = 2 * SECOND;
+/** How long what a process said last is waited for, once it has ended. */
+export const LAST_WORDS_MS = 500;
 /** Pause before a slot whose thread or process died is filled again; doubles up to the maximum. */
 export const REFILL_PAUSE_FIRST_MS = 100;
 export const REFILL_PAUSE_MS_MAX = 30 * SECOND;

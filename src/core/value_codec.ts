@@ -43,7 +43,8 @@ export function decodeValue(bytes: Uint8Array, what: string): unknown {
     case FORM_UNDEFINED:
       return undefined;
     case FORM_BYTES:
-      return bytes.slice(1);
+      // A copy, and no Buffer, whatever the caller has.
+      return new Uint8Array(bytes.subarray(1));
     case FORM_TEXT:
       try {
         const flat: unknown = JSON.parse(decoder.decode(bytes.subarray(1)));

@@ -7,7 +7,7 @@
  * |---|---|
  * | ok | `committed` |
  * | `database is locked` (embedded, another process commits) | nothing was applied: tried again after a random pause that doubles |
- * | the changes are out of the engine's bounds, the connection is closed | nothing was applied: thrown |
+ * | the changes cannot be stored, the connection is closed | nothing was applied: thrown |
  * | `{ ok: false }`, any other error, no answer before the deadline | **doubtful**: over KV Connect the client repeats a commit whose answer was lost, so "a check failed" may mean "my own first try won" |
  *
  * Whoever gets `doubtful` reads back what it wrote: every operation leaves a token (`op`) in what it changes, and checks
@@ -27,9 +27,11 @@
 
 import { assert } from "@std/assert";
 import { type Clock, sleep } from "../core/clock.ts";
-import { KvUnavailable } from "../core/errors.ts";
+import { InvalidArgument, KvUnavailable } from "../core/errors.ts";
 import {
   COMMIT_DEADLINE_MS,
+  KV_COMMIT_BYTES_MAX,
+  KV_COMMIT_KEY_BYTES_MAX,
   KV_COMMIT_MUTATIONS_MAX,
   LOCKED_PAUSE_FIRST_MS,
   LOCKED_PAUSE_MS_MAX,
@@ -48,8 +50,10 @@ interface Set {
   readonly expireIn: number | undefined;
 }
 
-/** What the engine counts of a mutation beside its value; our keys are shorter. */
-const MUTATION_BYTES = 150;
+/** What a mutation counts beside its value and its key. */
+const MUTATION_BYTES = 50;
+/** Keys have a bound of their own, which is reached first where they are long. */
+const KEY_WEIGHT = KV_COMMIT_BYTES_MAX / KV_COMMIT_KEY_BYTES_MAX;
 
 /** What one atomic operation checks and changes, being put together. */
 export class Changes {
@@ -57,10 +61,11 @@ export class Changes {
   readonly sets: Set[] = [];
   readonly deletes: Key[] = [];
   #bytes = 0;
+  #keyBytes = 0;
 
-  /** The bytes that they take of a commit's bound, roughly. */
+  /** What they take of the {@linkcode KV_COMMIT_BYTES_MAX} of a commit, roughly; values that are no bytes are not counted. */
   get bytes(): number {
-    return this.#bytes;
+    return Math.max(this.#bytes, this.#keyBytes * KEY_WEIGHT);
   }
   /** How many mutations they are. */
   get mutations(): number {
@@ -73,11 +78,13 @@ export class Changes {
   }
   set(key: Key, value: unknown, expireIn?: number): void {
     this.sets.push({ key, value, expireIn });
-    this.#bytes += MUTATION_BYTES + (value instanceof Uint8Array ? value.length : 0);
+    const keyBytes = bytesOfKey(key);
+    this.#keyBytes += keyBytes;
+    this.#bytes += MUTATION_BYTES + 2 * keyBytes + (value instanceof Uint8Array ? value.length : 0);
   }
   delete(...keys: Key[]): void {
     this.deletes.push(...keys);
-    this.#bytes += MUTATION_BYTES * keys.length;
+    for (const key of keys) this.#bytes += MUTATION_BYTES + bytesOfKey(key);
   }
   /** Adds all of the others. */
   add(others: Changes): void {
@@ -85,13 +92,37 @@ export class Changes {
     this.sets.push(...others.sets);
     this.deletes.push(...others.deletes);
     this.#bytes += others.#bytes;
+    this.#keyBytes += others.#keyBytes;
   }
+}
+
+/** The bytes of a key as the engine stores it, at most. */
+export function bytesOfKey(key: Key): number {
+  let bytes = 0;
+  for (const part of key) {
+    if (typeof part === "string") bytes += 2 + bytesOfText(part);
+    else if (part instanceof Uint8Array) bytes += 2 + 2 * part.length;
+    else if (typeof part === "bigint") bytes += 10 + part.toString(16).length;
+    else bytes += 9;
+  }
+  return bytes;
+}
+
+function bytesOfText(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // A zero is escaped with a second byte.
+    bytes += unit === 0 ? 2 : unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+  }
+  return bytes;
 }
 
 /** What is known about a commit. */
 export type CommitAnswer =
   | { readonly kind: "committed"; readonly versionstamp: string }
-  | { readonly kind: "doubtful"; readonly error: unknown };
+  /** `isRefused` if the database said that a check failed, which over a network may be the answer to a repeated first try. */
+  | { readonly kind: "doubtful"; readonly error: unknown; readonly isRefused: boolean };
 
 /** What commits need to know of their surroundings. */
 export interface CommitContext {
@@ -103,7 +134,8 @@ export interface CommitContext {
 /**
  * Commits the changes as one atomic operation.
  *
- * @throws {KvUnavailable} If it is certain that nothing was applied, and trying again is of no use.
+ * @throws {InvalidArgument} If the changes cannot be stored: out of the engine's bounds, or no clone to be had of a value.
+ * @throws {KvUnavailable} If it is certain that nothing was applied: the connection is closed, or the file stays locked.
  */
 export async function commit(context: CommitContext, changes: Changes): Promise<CommitAnswer> {
   assert(
@@ -151,6 +183,7 @@ async function send(
       late.resolve({
         kind: "doubtful",
         error: new KvUnavailable("the database did not answer in time"),
+        isRefused: false,
       }),
   );
   try {
@@ -163,13 +196,13 @@ async function send(
 function read(result: { ok: true; versionstamp: string } | { ok: false }): Sent {
   return result.ok
     ? { kind: "committed", versionstamp: result.versionstamp }
-    : { kind: "doubtful", error: new Error("a check failed") };
+    : { kind: "doubtful", error: new Error("a check failed"), isRefused: true };
 }
 
 function readError(error: unknown): Sent {
   if (isLocked(error)) return { kind: "locked", error };
-  if (isOutOfBounds(error) || isClosed(error)) throw refusal(error);
-  return { kind: "doubtful", error };
+  if (isUnstorable(error) || isClosed(error)) throw refusal(error);
+  return { kind: "doubtful", error, isRefused: false };
 }
 
 /** Another process commits to the same file: nothing was applied. */
@@ -196,9 +229,14 @@ export async function whenUnlocked<T>(
   }
 }
 
-/** The engine's bounds; over HTTP a `TypeError` may also be a lost connection, so the text must tell. */
-function isOutOfBounds(error: unknown): boolean {
-  return error instanceof TypeError && /too (many|large)/i.test(error.message);
+/** What the clients and engines say of changes that cannot be stored, however often they are sent. */
+const UNSTORABLE =
+  /too (many|large)|^(TooMany|ValueTooLong|KeyTooLong|AtomicWriteTooLarge)|not be cloned|response status: 400\b/i;
+
+/** A `TypeError` may also be a lost connection, so the text must tell. */
+function isUnstorable(error: unknown): boolean {
+  return error instanceof Error &&
+    (error.name === "DataCloneError" || UNSTORABLE.test(error.message));
 }
 
 /**
@@ -210,7 +248,15 @@ export function isClosed(error: unknown): boolean {
   return error.name === "BadResource" || /^Cannot call '\.\w+' after '\.close'/.test(error.message);
 }
 
-function refusal(error: unknown): KvUnavailable {
-  const why = error instanceof Error ? error.message : String(error);
-  return new KvUnavailable(`Cannot write to the database: ${why}`, { cause: error });
+function refusal(error: unknown): InvalidArgument | KvUnavailable {
+  const message = `Cannot write to the database: ${firstLine(error)}`;
+  return isClosed(error)
+    ? new KvUnavailable(message, { cause: error })
+    : new InvalidArgument(message, { cause: error });
+}
+
+/** What an error says, without the stack that some clients put into it. */
+export function firstLine(error: unknown): string {
+  const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n", 1);
+  return line;
 }

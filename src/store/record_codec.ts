@@ -166,7 +166,8 @@ function readPayload(
   if (typeof header === "number") {
     const end = start + must(header, isCount);
     if (end > bytes.length) throw new Error("its data is cut off");
-    return { kind: "inline", bytes: bytes.slice(start, end) };
+    // Some clients hand out views of class Buffer, whose `slice` would not copy.
+    return { kind: "inline", bytes: new Uint8Array(bytes.subarray(start, end)) };
   }
   const [size, count, part] = header;
   return {

@@ -7,7 +7,7 @@
  * sets     each record in its new state, with a ttl if it has ended; due entries of those that wait again; each lease
  *          without what has ended; the user's own writes; doorbells of groups in which something waits again
  * deletes  leases that are empty; unique keys of what has ended
- * doubtful read each lease, by the token in it: see `settle`
+ * doubtful read each lease, by the token in it: see `resolve`
  * ```
  *
  * The lease is the fence. Whoever takes tasks away from a worker (a rescue) deletes their lease, and whoever wants
@@ -17,15 +17,15 @@
  * @module
  */
 
-import type { StoredError } from "../core/errors.ts";
+import { InvalidArgument, type StoredError, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_BYTES_MAX, SETTLE_BATCH_MAX } from "../core/limits.ts";
 import type { Payload, TaskRecord } from "../core/task.ts";
 import { type TaskEvent, transition } from "../core/transition.ts";
 import type { HeldLease } from "./claim.ts";
 import { Changes, commit } from "./commit.ts";
 import type { Key } from "./port.ts";
-import { addTask, decodeLease, encodeLease, tryDecodeTask } from "./records.ts";
-import { readOne, type Store } from "./store.ts";
+import { addTask, decodeLease, encodeLease, type LeaseRecord, tryDecodeTask } from "./records.ts";
+import { readMany, readOne, type Store } from "./store.ts";
 import { pause } from "./tries.ts";
 
 /** How an attempt ended. */
@@ -69,11 +69,12 @@ export async function settle(
 ): Promise<ReadonlyMap<Settlement, Settled>> {
   const op = store.ids.token();
   const settled = new Map<Settlement, Settled>();
+  let refusals = 0;
   for (let turn = 0; !signal.aborted; turn++) {
     const plan = planCommit(store, settlements, op, settled);
     if (plan === null) return settled;
     await pause(store, turn, signal);
-    const answer = await attempt(store, plan, op, settled);
+    const answer = await attempt(store, plan, op);
     if (answer.kind === "applied") {
       apply(plan, answer.version);
       for (const [settlement, record] of plan.records) {
@@ -84,13 +85,13 @@ export async function settle(
     }
     // The user's check failed, or what the user writes cannot be stored. Should a late copy of the commit still be under
     // way, then the settle of the failure, which comes next, changes the lease that it checks.
-    if (plan.isUsers && (answer.kind === "impossible" || turn + 1 >= USER_TRIES_MAX)) {
+    if (answer.kind === "refused") refusals++;
+    if (plan.isUsers && (answer.kind === "impossible" || refusals >= USER_TRIES_MAX)) {
       for (const settlement of plan.records.keys()) {
-        if (!settled.has(settlement)) {
-          settled.set(settlement, { kind: "refused", error: answer.error });
-        }
+        // Where the lease was lost, the next plan says so.
+        if (!settlement.lease.tasks.has(settlement.record.id)) continue;
+        settled.set(settlement, { kind: "refused", error: answer.error });
       }
-      return settled;
     }
   }
   return settled;
@@ -98,28 +99,18 @@ export async function settle(
 
 type Attempt =
   | { readonly kind: "applied"; readonly version: string }
-  | { readonly kind: "not yet" | "impossible"; readonly error: unknown };
+  /** Not applied: the database was away, a check failed, or it can never be. */
+  | { readonly kind: "not yet" | "refused" | "impossible"; readonly error: unknown };
 
-async function attempt(
-  store: Store,
-  plan: Plan,
-  op: string,
-  settled: Map<Settlement, Settled>,
-): Promise<Attempt> {
-  let answer;
+async function attempt(store: Store, plan: Plan, op: string): Promise<Attempt> {
   try {
-    answer = await commit(store, plan.changes);
+    const answer = await commit(store, plan.changes);
+    if (answer.kind === "committed") return { kind: "applied", version: answer.versionstamp };
+    const version = await resolve(store, plan, op);
+    if (version !== null) return { kind: "applied", version };
+    return { kind: answer.isRefused ? "refused" : "not yet", error: answer.error };
   } catch (error) {
-    return { kind: "impossible", error };
-  }
-  if (answer.kind === "committed") return { kind: "applied", version: answer.versionstamp };
-  try {
-    const version = await resolve(store, plan, op, settled);
-    return version === null
-      ? { kind: "not yet", error: answer.error }
-      : { kind: "applied", version };
-  } catch (error) {
-    return { kind: "not yet", error };
+    return { kind: error instanceof InvalidArgument ? "impossible" : "not yet", error };
   }
 }
 
@@ -131,12 +122,15 @@ interface Plan {
   readonly isUsers: boolean;
 }
 
-/** The changes of the settlements that are not settled yet, as many as fit; null if there are none. */
+/**
+ * The changes of the settlements that are not settled yet, as many as fit; null if there are none. Those whose lease does
+ * not hold their task any more are lost.
+ */
 function planCommit(
   store: Store,
   settlements: readonly Settlement[],
   op: string,
-  settled: ReadonlyMap<Settlement, Settled>,
+  settled: Map<Settlement, Settled>,
 ): Plan | null {
   const changes = new Changes();
   const records = new Map<Settlement, TaskRecord>();
@@ -148,6 +142,10 @@ function planCommit(
   for (const settlement of settlements) {
     if (settled.has(settlement)) continue;
     const { lease, ending } = settlement;
+    if (!lease.tasks.has(settlement.record.id)) {
+      settled.set(settlement, { kind: "lost" });
+      continue;
+    }
     const users = ending.kind === "succeed" ? ending.writes : null;
     if (records.size >= SETTLE_BATCH_MAX || changes.bytes > KV_COMMIT_BYTES_MAX / 2) break;
     if (isUsers || (users !== null && records.size > 0)) break;
@@ -207,35 +205,41 @@ export function toEvent(
 
 /**
  * After a doubtful answer: reads the leases back. If one carries our token, the whole commit was applied (it is atomic),
- * and its version is returned. Otherwise null, with what the leases are now: those that are gone are lost, those that
- * somebody changed (a cancel) are known at their new version.
+ * and its version is returned. Otherwise null, with the leases as they are now: what a cancel asked for is known, and what
+ * they do not hold any more is not ours to write.
  */
-async function resolve(
-  store: Store,
-  plan: Plan,
-  op: string,
-  settled: Map<Settlement, Settled>,
-): Promise<string | null> {
+async function resolve(store: Store, plan: Plan, op: string): Promise<string | null> {
   for (const lease of plan.leases) {
     const entry = await readOne(store, store.keys.lease(lease.worker, lease.id));
-    if (entry.versionstamp === null) {
-      // Deleted: by this very commit, which then left its token in the records, or by a rescue.
-      const mine = [...plan.records].filter(([settlement]) => settlement.lease === lease);
-      const first = mine[0];
-      if (first === undefined) continue;
-      const record = await readOne(store, store.keys.task(first[1].id));
-      if (tryDecodeTask(record.value)?.op === op && record.versionstamp !== null) {
-        return record.versionstamp;
-      }
-      for (const [settlement] of mine) settled.set(settlement, { kind: "lost" });
-      continue;
-    }
-    const now = decodeLease(entry.value);
-    if (now.op === op) return entry.versionstamp;
-    lease.version = entry.versionstamp;
-    for (const id of now.cancel) lease.cancelled.add(id);
+    const now = readLease(entry.value);
+    if (now !== "damaged" && now?.op === op) return entry.versionstamp;
+    const isHeld = (id: string) => now === "damaged" || now?.tasks.includes(id) === true;
+    const gone = [...plan.records].filter(([settlement, { id }]) =>
+      settlement.lease === lease && !isHeld(id)
+    );
+    // Taken out of the lease by this very commit, which then left its token in the records, or by a rescue.
+    const records = await readMany(store, gone.map(([, { id }]) => store.keys.task(id)));
+    const mine = records.find(({ value }) => tryDecodeTask(value)?.op === op);
+    if (mine !== undefined && mine.versionstamp !== null) return mine.versionstamp;
+    for (const id of [...lease.tasks.keys()]) if (!isHeld(id)) lease.tasks.delete(id);
+    if (entry.versionstamp !== null) lease.version = entry.versionstamp;
+    if (now !== "damaged") { for (const id of now?.cancel ?? []) lease.cancelled.add(id); }
   }
   return null;
+}
+
+/**
+ * A lease as it lies in the database; null if it is gone, or written by a newer version, so that what it holds cannot be
+ * known. One that is damaged is nobody else's to take: its worker goes on with what it knows, and writes it anew.
+ */
+function readLease(value: unknown): LeaseRecord | "damaged" | null {
+  if (value === null) return null;
+  try {
+    return decodeLease(value);
+  } catch (error) {
+    if (error instanceof UnreadableRecord && error.code === "NEWER_VERSION") return null;
+    return "damaged";
+  }
 }
 
 /** What the leases are after the commit. */
