@@ -9,8 +9,9 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../core/clock.ts";
-import { HandlerInvalid } from "../core/errors.ts";
-import { MEMORY_LOOK_MS } from "../core/limits.ts";
+import { HandlerInvalid, Unsupported } from "../core/errors.ts";
+import { LAST_WORDS_MS, MEMORY_LOOK_MS } from "../core/limits.ts";
+import { toStoredError } from "../core/stored_error.ts";
 import { entryText, entryUrl } from "./entry.ts";
 import { encodeFrame, FrameReader } from "./frames.ts";
 import { permissionFlags, type Permissions } from "./permissions.ts";
@@ -47,33 +48,34 @@ export interface ChildOptions {
 
 /** A process. */
 export class Child {
-  /** Resolves when the handler module is loaded; rejects with a `HandlerInvalid` when it cannot be. */
+  /** Resolves when the handler module is loaded; rejects when it cannot be, or no process can be had. */
   readonly ready: Promise<void>;
   /** Resolves when the process has ended. */
   readonly gone: Promise<void>;
   readonly #options: ChildOptions;
-  readonly #process: ChildProcess;
+  readonly #process: ChildProcess | null;
   readonly #pipes: Duplex[];
   readonly #isReady = Promise.withResolvers<void>();
   readonly #isGone = Promise.withResolvers<void>();
   #isEnded = false;
   #isTooLarge = false;
+  #isChannelClosed = false;
+  #exited: string | null = null;
   #memoryTimer: Timer | null = null;
+  #lastWordsTimer: Timer | null = null;
 
   constructor(options: ChildOptions) {
     this.#options = options;
     this.ready = this.#isReady.promise;
     this.gone = this.#isGone.promise;
     this.ready.catch(() => {});
-    const env = environmentWithoutToken();
-    this.#process = spawn(process.execPath, commandLine(options), {
-      stdio: ["pipe", "inherit", "inherit", "pipe"],
-      ...(env === undefined ? {} : { env }),
-    });
+    this.#process = this.#open();
     this.#pipes = [CHANNEL, LIFELINE].flatMap((fd) => {
-      const pipe: unknown = this.#process.stdio[fd];
+      const pipe: unknown = this.#process?.stdio[fd];
       return isDuplex(pipe) ? [pipe] : [];
     });
+    // A pipe breaks when the process ends, and that is told by itself.
+    for (const pipe of this.#pipes) pipe.on("error", () => {});
     const reader = new FrameReader((message) => options.events.onMessage(message));
     this.#pipes[0]?.on("data", (bytes: Uint8Array) => {
       try {
@@ -82,10 +84,12 @@ export class Child {
         options.events.onUnreadable();
       }
     });
-    // A pipe breaks when the process ends, and that is told by itself.
-    for (const pipe of this.#pipes) pipe.on("error", () => {});
-    this.#process.on("error", (error) => this.#end(`it could not be started: ${error.message}`));
-    this.#process.on("exit", (code, signal) => this.#end(this.#howItEnded(code, signal)));
+    this.#pipes[0]?.on("close", () => this.#onChannelClosed());
+    this.#process?.on(
+      "error",
+      ({ message }) => this.#refuse(`Cannot start a process: ${message}`),
+    );
+    this.#process?.on("exit", (code, signal) => this.#onExit(this.#howItEnded(code, signal)));
     this.#watchMemory();
   }
 
@@ -103,6 +107,11 @@ export class Child {
     this.#isReady.reject(new HandlerInvalid(message));
   }
 
+  #refuse(message: string): void {
+    this.#isReady.reject(new Unsupported(message));
+    queueMicrotask(() => this.#end("it could not be started"));
+  }
+
   /** Sends commands. A process that is gone hears nothing. */
   post(commands: readonly Command[]): void {
     if (!this.#isEnded) this.#pipes[0]?.write(encodeFrame(commands));
@@ -115,13 +124,39 @@ export class Child {
 
   /** Ends the process at once. */
   kill(): void {
-    this.#process.kill("SIGKILL");
+    this.#process?.kill("SIGKILL");
+  }
+
+  #open(): ChildProcess | null {
+    const env = environmentWithoutToken();
+    try {
+      return spawn(process.execPath, commandLine(this.#options), {
+        stdio: ["pipe", "inherit", "inherit", "pipe"],
+        ...(env === undefined ? {} : { env }),
+      });
+    } catch (error) {
+      this.#refuse(`Cannot start a process: ${toStoredError(error).message}`);
+      return null;
+    }
+  }
+
+  /** What it said last may still be on its way; but a program that it started may hold the channel open for long. */
+  #onExit(how: string): void {
+    this.#exited = how;
+    if (this.#isChannelClosed) this.#end(how);
+    else this.#lastWordsTimer = this.#options.clock.timer(LAST_WORDS_MS, () => this.#end(how));
+  }
+
+  #onChannelClosed(): void {
+    this.#isChannelClosed = true;
+    if (this.#exited !== null) this.#end(this.#exited);
   }
 
   #end(how: string): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#memoryTimer?.cancel();
+    this.#lastWordsTimer?.cancel();
     this.close();
     this.setInvalid(
       `Cannot load the handler module "${this.#options.handlerUrl}": its process ended while it loaded: ${how}`,
@@ -146,7 +181,7 @@ export class Child {
     const { memoryMb, clock } = this.#options;
     if (memoryMb === null) return;
     this.#memoryTimer = clock.timer(MEMORY_LOOK_MS, () => {
-      const bytes = residentBytes(this.#process.pid);
+      const bytes = residentBytes(this.#process?.pid);
       if (bytes === null || this.#isEnded) return;
       if (bytes > memoryMb * BYTES_PER_MB) {
         this.#isTooLarge = true;

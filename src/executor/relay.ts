@@ -72,8 +72,12 @@ export class Relay {
     if (report.kind === "outcome") return listener.onOutcome(attempt, report.outcome);
     // Far more than a runner lets through: someone else speaks.
     if (!this.#told.take()) return this.#break("it floods its worker with reports");
-    if (report.kind === "progress") attempt.hooks.onProgress(report.fraction, report.message);
-    else attempt.hooks.onLog(report.level, report.message, report.fields);
+    try {
+      if (report.kind === "progress") attempt.hooks.onProgress(report.fraction, report.message);
+      else attempt.hooks.onLog(report.level, report.message, report.fields);
+    } catch {
+      // Nothing that is told on the way may keep the outcome from being heard.
+    }
   }
 
   /** An outcome that makes no sense must still end its attempt, which would wait for ever. */

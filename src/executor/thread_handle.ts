@@ -10,7 +10,8 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { HandlerInvalid } from "../core/errors.ts";
+import { HandlerInvalid, Unsupported } from "../core/errors.ts";
+import { toStoredError } from "../core/stored_error.ts";
 import { Claims } from "./claims.ts";
 import { entryUrl } from "./entry.ts";
 import { isRestricted, type Permissions, threadPermissions } from "./permissions.ts";
@@ -47,11 +48,11 @@ interface PlatformOptions extends WorkerOptions {
 /** A thread. */
 export class Thread {
   readonly claims = new Claims();
-  /** Resolves when the handler module is loaded; rejects with a `HandlerInvalid` when it cannot be. */
+  /** Resolves when the handler module is loaded; rejects when it cannot be, or no thread can be had. */
   readonly ready: Promise<void>;
   /** Resolves when the thread is known to have ended. */
   readonly gone: Promise<void>;
-  readonly #worker: Worker;
+  readonly #worker: Worker | null;
   readonly #port: ReturnType<typeof openChannel>["port1"];
   readonly #isReady = Promise.withResolvers<void>();
   readonly #isGone = Promise.withResolvers<void>();
@@ -75,26 +76,13 @@ export class Thread {
     port1.addEventListener("messageerror", () => options.events.onUnreadable());
     port1.on("close", () => this.#end());
     port1.start();
-    this.#worker = new Worker(
-      entryUrl(MAIN_URL, options.handlerUrl.href),
-      platformOptions(options.permissions),
-    );
-    this.#worker.onmessage = () => options.events.onStray();
-    this.#worker.onerror = (event) => {
-      // Without this, Deno ends the whole process.
-      event.preventDefault();
-      this.#uncaught = oneLine(String(event.message));
-    };
-    // In Bun the port of a thread that was ended before it began is never closed; but then this is raised.
-    this.#worker.addEventListener("close", () => {
-      if (!this.#hasBegun) this.#end();
-    });
+    this.#worker = this.#open();
     const init = {
       port: port2,
       memory: this.claims.memory,
       handlerUrl: options.handlerUrl.href,
     };
-    this.#worker.postMessage(init, [port2]);
+    this.#worker?.postMessage(init, [port2]);
   }
 
   get isGone(): boolean {
@@ -116,6 +104,11 @@ export class Thread {
     this.#isReady.reject(new HandlerInvalid(message));
   }
 
+  #refuse(message: string): void {
+    this.#isReady.reject(new Unsupported(message));
+    queueMicrotask(() => this.#end());
+  }
+
   /** Sends commands. A thread that is gone hears nothing. */
   post(commands: readonly Command[]): void {
     if (!this.#isEnded) this.#port.postMessage(commands);
@@ -123,7 +116,7 @@ export class Thread {
 
   /** Ends the thread. Bun stops whatever it does; in Deno a thread that computes ends when it comes to wait. */
   terminate(): void {
-    this.#worker.terminate();
+    this.#worker?.terminate();
   }
 
   /** Gives up on a thread that does not end: it is no longer heard, and keeps nothing of the worker alive. */
@@ -132,11 +125,35 @@ export class Thread {
     this.#port.close();
   }
 
+  /** The Web Worker; null if the runtime refuses one, as it does if it would be permitted more than this thread. */
+  #open(): Worker | null {
+    const { handlerUrl, permissions, events } = this.#options;
+    let worker: Worker;
+    try {
+      worker = new Worker(entryUrl(MAIN_URL, handlerUrl.href), platformOptions(permissions));
+    } catch (error) {
+      const { name, message } = toStoredError(error);
+      this.#refuse(`Cannot start a thread: ${name}: ${message}`);
+      return null;
+    }
+    worker.onmessage = () => events.onStray();
+    worker.onerror = (event) => {
+      // Without this, Deno ends the whole process.
+      event.preventDefault();
+      this.#uncaught = oneLine(String(event.message));
+    };
+    // In Bun the port of a thread that was ended before it began is never closed; but then this is raised.
+    worker.addEventListener("close", () => {
+      if (!this.#hasBegun) this.#end();
+    });
+    return worker;
+  }
+
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#port.close();
-    this.#worker.terminate();
+    this.#worker?.terminate();
     const why = this.#uncaught === "" ? "" : `: ${this.#uncaught}`;
     this.setInvalid(
       `Cannot load the handler module "${this.#options.handlerUrl}": its thread ended while it loaded${why}`,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TaskCancelled, TaskTimedOut } from "../../src/core/errors.ts";
+import { DATA_BYTES_MAX } from "../../src/core/limits.ts";
 import { IS_DENO, World } from "./world.ts";
 
 // What a handler sees and does is the same wherever it runs.
@@ -173,6 +174,12 @@ for (const kind of ["inline", "thread", "process"] as const) {
         null,
       ]],
     );
+  });
+
+  test(`${kind}: data and a result of the largest size cross`, async () => {
+    await using world = await open();
+    const bytes = new Uint8Array(DATA_BYTES_MAX - 1).map((_, i) => i % 251);
+    assert.deepEqual(await world.value("echo", bytes), bytes);
   });
 
   test(`${kind}: what the handler prints harms nothing`, async () => {

@@ -99,6 +99,25 @@ test("a process that is killed from outside is noticed", async () => {
   });
 });
 
+test("a process that garbles its channel is ended", async () => {
+  await using world = await open(1);
+  assert.deepEqual(lost(await world.run("write into the channel")), {
+    blame: true,
+    message: "The messages of the process make no sense",
+  });
+  assert.equal(value(await world.run("echo", 1)), 1);
+});
+
+test("a program that a handler started does not hide that its process ended", {
+  skip: process.platform === "win32" ? "it needs the program sleep" : false,
+}, async () => {
+  await using world = await open(1);
+  assert.deepEqual(lost(await world.run("start a program that stays")), {
+    blame: true,
+    message: "The handler called process.exit(6)",
+  });
+});
+
 test("signals that are meant for the worker do not end a process", async () => {
   await using world = await open(1);
   const pid = Number(await world.value("pid"));
