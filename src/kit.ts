@@ -31,6 +31,7 @@ import {
   TTL_MS_DEFAULT,
 } from "./core/limits.ts";
 import type { Log } from "./core/log.ts";
+import { printable } from "./core/printable.ts";
 import { systemRandom } from "./core/random.ts";
 import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
 import { checkFields, checkInteger, checkName } from "./core/validate.ts";
@@ -805,7 +806,7 @@ const logToConsole: Log = (entry) => {
   const about = entry.task === undefined
     ? ""
     : ` task "${entry.task}" (${entry.group}/${entry.name})`;
-  console[entry.level](`taskkit:${about} ${entry.message}`);
+  console[entry.level](printable(`taskkit:${about} ${entry.message}`));
 };
 
 function runtimeName(): string {
