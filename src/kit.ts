@@ -397,17 +397,19 @@ export class Kit implements AsyncDisposable {
   /** The workers of the database, dead ones included until they are noticed. */
   async getWorkers(): Promise<WorkerInfo[]> {
     this.#checkOpen("get workers");
-    return (await listWorkers(this.#store)).map(({ id, record }) => ({
-      id,
-      host: record.host,
-      pid: record.pid,
-      runtime: record.runtime,
-      started: new Date(record.startedMs),
-      lastBeat: new Date(record.beatMs),
-      groups: record.groups,
-      running: record.running,
-      stopping: record.stopping,
-    }));
+    return (await listWorkers(this.#store)).flatMap(({ id, record }) =>
+      record === null ? [] : [{
+        id,
+        host: record.host,
+        pid: record.pid,
+        runtime: record.runtime,
+        started: new Date(record.startedMs),
+        lastBeat: new Date(record.beatMs),
+        groups: record.groups,
+        running: record.running,
+        stopping: record.stopping,
+      }]
+    );
   }
 
   /** Counts every task by group and state, about 200,000 tasks a second; and what is paused. */

@@ -41,6 +41,9 @@ interface Known {
   nextMs: number | null | undefined;
 }
 
+/** How soon an entry that could not be fired is planned again. */
+const TROUBLE_PAUSE_MS = 1_000;
+
 /** Fires entries until it is stopped. */
 export class Scheduler {
   readonly #store: Store;
@@ -134,11 +137,10 @@ export class Scheduler {
         try {
           await this.#fire(known);
         } catch (error) {
-          // Looked at again with the next look; a schedule that throws must not stop the others.
+          // Planned anew with the next turn; a schedule that throws must not stop the others.
           this.#host.onTrouble(`schedule "${known.entry.key}"`, error);
-          known.nextMs = null;
-          this.#lookedAt = Math.min(this.#lookedAt, clock.monotonic() - SCHEDULE_LOOK_MS + 1_000);
-          sleepMs = Math.min(sleepMs, 1_000);
+          known.nextMs = undefined;
+          sleepMs = Math.min(sleepMs, TROUBLE_PAUSE_MS);
         }
       }
       if (typeof known.nextMs === "number") {
@@ -154,7 +156,7 @@ export class Scheduler {
     this.#lookedAt = this.#store.clock.monotonic();
     const mine = new Map(this.#code.map((entry) => [nameOf(entry), entry]));
     const known = new Map<string, Known>();
-    for (const stored of await listSchedules(this.#store)) {
+    for (const stored of await this.#list()) {
       try {
         const entry = stored.record.source === "code"
           ? mine.get(nameOf(stored)) ?? null
@@ -168,6 +170,15 @@ export class Scheduler {
       }
     }
     this.#known = known;
+  }
+
+  async #list(): Promise<StoredSchedule[]> {
+    try {
+      return await listSchedules(this.#store);
+    } catch (error) {
+      this.#mustLook = true;
+      throw error;
+    }
   }
 
   /** Fires the points that are due, one commit after another, until the entry has caught up. */

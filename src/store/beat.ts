@@ -41,7 +41,7 @@ export async function beat(
   const answer = await commit(store, changes);
   if (answer.kind === "committed") return { kind: "alive", version: answer.versionstamp };
   const entry = await readOne(store, key);
-  if (entry.versionstamp !== null && decodeWorker(entry.value).op === op) {
+  if (entry.versionstamp !== null && tryDecodeWorker(entry.value)?.op === op) {
     return { kind: "alive", version: entry.versionstamp };
   }
   // Nobody else writes this key: at its old version, the beat was not applied, and is tried again.
@@ -73,20 +73,28 @@ export async function listLeases(store: Store, worker?: string): Promise<StoredL
   });
 }
 
-/** A worker as it lies in the database. */
+/** A worker as it lies in the database; without a record if that cannot be read. Its version alone says whether it lives. */
 export interface StoredWorker {
   readonly id: string;
   readonly version: string;
-  readonly record: WorkerRecord;
+  readonly record: WorkerRecord | null;
 }
 
-/** All workers, living and dead. Those that cannot be read are left out. */
+/** All workers, living and dead. */
 export async function listWorkers(store: Store): Promise<StoredWorker[]> {
   return await listAll(store, store.keys.workers(), (entry) => {
     const [, id] = store.keys.parts(entry);
     if (typeof id !== "string" || entry.versionstamp === null) return null;
-    return { id, version: entry.versionstamp, record: decodeWorker(entry.value) };
+    return { id, version: entry.versionstamp, record: tryDecodeWorker(entry.value) };
   });
+}
+
+function tryDecodeWorker(value: unknown): WorkerRecord | null {
+  try {
+    return decodeWorker(value);
+  } catch {
+    return null;
+  }
 }
 
 async function listAll<T>(

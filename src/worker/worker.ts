@@ -285,7 +285,9 @@ export class Worker {
   /** The window of this worker among those that work on the group, by their ids. */
   #window(group: string): { rank: number; of: number } {
     const ids = this.#workers
-      .filter(({ record }) => Object.hasOwn(record.groups, group) && !record.stopping)
+      .filter(({ record }) =>
+        record !== null && Object.hasOwn(record.groups, group) && !record.stopping
+      )
       .map(({ id }) => id).sort();
     const rank = ids.indexOf(this.#heartbeat.id);
     return rank === -1 ? { rank: 0, of: 1 } : { rank, of: ids.length };
@@ -459,7 +461,7 @@ export class Worker {
     this.#shutdownSeen ??= control;
     let left = 0;
     for (const [name, claimer] of this.#claimers) {
-      const isShut = (control.shutdown[name] ?? 0) > (seen.shutdown[name] ?? 0);
+      const isShut = (control.shutdown.get(name) ?? 0) > (seen.shutdown.get(name) ?? 0);
       if (!isShut) left++;
       claimer.pause(isShut || control.pausedAll || control.paused.includes(name));
     }
