@@ -24,6 +24,7 @@
  */
 
 export { Kit } from "./src/kit.ts";
+export { defineConfig, type TaskkitConfig } from "./src/config.ts";
 export type {
   GroupOptions,
   InitiateEntry,
