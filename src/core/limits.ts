@@ -62,8 +62,12 @@ export const POLL_MS_DEFAULT = 5 * SECOND;
 export const GRACE_MS_DEFAULT = 30 * SECOND;
 export const COMMIT_DEADLINE_MS = 30 * SECOND;
 export const READ_DEADLINE_MS = 30 * SECOND;
-export const LOCKED_PAUSE_FIRST_MS = 2;
+/** Pause after another process was first to commit to the same file; doubles up to the maximum. */
+export const LOCKED_PAUSE_FIRST_MS = 1;
 export const LOCKED_PAUSE_MS_MAX = 50;
+/** The maximum for a small commit, such as one initiation: it is soon done, and somebody may wait for it. */
+export const LOCKED_PAUSE_SMALL_MS_MAX = 10;
+export const SMALL_COMMIT_MUTATIONS_MAX = 10;
 /** Pause before an operation whose outcome is doubtful is looked at again; doubles up to the maximum. */
 export const DOUBT_PAUSE_FIRST_MS = 20;
 export const DOUBT_PAUSE_MS_MAX = 2 * SECOND;

@@ -2,7 +2,9 @@
  * Doorbells: who waits for a key to change is woken, from three sides:
  *
  * - in this process, at once, by whoever committed the change (`ring`);
- * - by a watch on the log of the SQLite file, from everybody on this machine, where the database is a file we opened;
+ * - by a watch on the log of the SQLite file, from everybody on this machine, where the database is a file we opened: it
+ *   tells of every commit, so those keys are read whose change somebody waits for, and only who waits for one that did
+ *   change is woken;
  * - by `watch` over the connection otherwise: KV Connect, and a KV that was passed open.
  *
  * All three are hints: they coalesce, come early, or not at all. Whoever waits looks for itself, and polls.
@@ -10,8 +12,9 @@
  * @module
  */
 
-import { type Clock, sleep, type Timer } from "../core/clock.ts";
+import { type Clock, sleep } from "../core/clock.ts";
 import {
+  KV_GET_MANY_KEYS_MAX,
   KV_WATCH_KEYS_MAX,
   RESULT_WATCHES_MAX,
   WATCH_PAUSE_MS,
@@ -39,22 +42,30 @@ interface Ear {
   readonly wake: () => void;
 }
 
-/** A change of the file may be seen before the commit is visible: look at once, and once more after this. */
-const SECOND_LOOK_MS = 10;
-/** At most one look in this time for changes of the file; under load every commit of every process is one. */
-const FILE_PAUSE_MS = 3;
-const FILE_PAUSE_MS_EACH = 0.2;
+/** Who waits for a change of a key, and the version at which it was seen last; unknown at first. */
+interface Bell {
+  readonly key: Key;
+  readonly ears: Set<Ear>;
+  version?: string | null;
+}
+
+/** A change of the file may be told before the commit can be seen: look at once, and again until it is this old. */
+const VISIBLE_MS = 10;
+/** Between the first look and the second, which sees most commits. */
+const SECOND_LOOK_MS = 2;
+/** Between later looks; under load every commit of every process is a change. */
+const LOOK_PAUSE_MS = 5;
+const LOOK_PAUSE_MS_EACH = 0.2;
 
 /** The doorbells of one connection. */
 export class Bells {
   readonly #kv: KvPort;
   readonly #clock: Clock;
   readonly #hints: Hints;
-  readonly #ears = new Map<string, Set<Ear>>();
-  #earCount = 0;
+  readonly #bells = new Map<string, Bell>();
   #unwatchFile: (() => void) | null = null;
-  #fileTimer: Timer | null = null;
-  #secondLook: Timer | null = null;
+  #changedAt = -Infinity;
+  #looking: AbortController | null = null;
   readonly #streams = new Set<AbortController>();
 
   constructor(kv: KvPort, clock: Clock, hints: Hints) {
@@ -65,9 +76,9 @@ export class Bells {
 
   /** Wakes whoever in this process listens to one of the keys. */
   ring(keys: Iterable<Key>): void {
-    if (this.#earCount === 0) return;
+    if (this.#bells.size === 0) return;
     for (const key of keys) {
-      for (const ear of this.#ears.get(nameOf(key)) ?? []) ear.wake();
+      for (const ear of this.#bells.get(nameOf(key))?.ears ?? []) ear.wake();
     }
   }
 
@@ -88,10 +99,10 @@ export class Bells {
     const ear: Ear = { keys, wake };
     for (const key of keys) {
       const name = nameOf(key);
-      const ears = this.#ears.get(name) ?? new Set();
-      this.#ears.set(name, ears.add(ear));
+      const bell: Bell = this.#bells.get(name) ?? { key, ears: new Set() };
+      bell.ears.add(ear);
+      this.#bells.set(name, bell);
     }
-    this.#earCount++;
     this.#unwatchFile ??= this.#hints.watchFile(() => this.#fileChanged());
 
     const streams = new AbortController();
@@ -114,33 +125,52 @@ export class Bells {
   #forget(ear: Ear): void {
     for (const key of ear.keys) {
       const name = nameOf(key);
-      const ears = this.#ears.get(name);
-      ears?.delete(ear);
-      if (ears?.size === 0) this.#ears.delete(name);
+      const bell = this.#bells.get(name);
+      bell?.ears.delete(ear);
+      if (bell?.ears.size === 0) this.#bells.delete(name);
     }
-    if (--this.#earCount > 0) return;
+    if (this.#bells.size > 0) return;
     this.#unwatchFile?.();
     this.#unwatchFile = null;
-    this.#fileTimer?.cancel();
-    this.#fileTimer = null;
-    this.#secondLook?.cancel();
-    this.#secondLook = null;
-  }
-
-  #wakeAll(): void {
-    const ears = new Set<Ear>();
-    for (const some of this.#ears.values()) for (const ear of some) ears.add(ear);
-    for (const ear of ears) ear.wake();
+    this.#looking?.abort();
   }
 
   #fileChanged(): void {
-    if (this.#fileTimer !== null || this.#earCount === 0) return;
-    this.#wakeAll();
-    // Looking costs each listener a read: many of them look less often.
-    const pauseMs = Math.max(FILE_PAUSE_MS, this.#earCount * FILE_PAUSE_MS_EACH);
-    this.#fileTimer = this.#clock.timer(pauseMs, () => this.#fileTimer = null);
-    this.#secondLook?.cancel();
-    this.#secondLook = this.#clock.timer(SECOND_LOOK_MS, () => this.#wakeAll());
+    this.#changedAt = this.#clock.monotonic();
+    if (this.#looking === null) void this.#lookAround();
+  }
+
+  /** Looks until the last change of the file is old enough to have been seen. */
+  async #lookAround(): Promise<void> {
+    const looking = this.#looking = new AbortController();
+    for (let n = 0; !looking.signal.aborted; n++) {
+      const lookedAt = this.#clock.monotonic();
+      try {
+        await this.#look();
+      } catch {
+        // The poll behind every wait bridges the gap.
+      }
+      if (lookedAt - this.#changedAt > VISIBLE_MS) break;
+      const pauseMs = n === 0 ? SECOND_LOOK_MS : LOOK_PAUSE_MS;
+      const eachMs = this.#bells.size * LOOK_PAUSE_MS_EACH;
+      await sleep(this.#clock, Math.max(pauseMs, eachMs), looking.signal);
+    }
+    this.#looking = null;
+  }
+
+  /** Reads every key that somebody listens to, and wakes those whose key has changed since it was read last. */
+  async #look(): Promise<void> {
+    const bells = [...this.#bells.values()];
+    for (let i = 0; i < bells.length; i += KV_GET_MANY_KEYS_MAX) {
+      const some = bells.slice(i, i + KV_GET_MANY_KEYS_MAX);
+      const entries = await this.#kv.getMany(some.map(({ key }) => key));
+      for (const [n, bell] of some.entries()) {
+        const version = entries[n]?.versionstamp ?? null;
+        if (bell.version === version) continue;
+        bell.version = version;
+        for (const ear of bell.ears) ear.wake();
+      }
+    }
   }
 
   /** Follows a few keys over the connection. A stream may end, fail, or die without a word: it is renewed in each case. */
@@ -171,7 +201,9 @@ export class Bells {
   /** Ends what still listens. */
   close(): void {
     for (const streams of this.#streams) streams.abort();
-    for (const ears of [...this.#ears.values()]) for (const ear of [...ears]) this.#forget(ear);
+    for (const { ears } of [...this.#bells.values()]) {
+      for (const ear of [...ears]) this.#forget(ear);
+    }
   }
 }
 

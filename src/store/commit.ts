@@ -35,6 +35,8 @@ import {
   KV_COMMIT_MUTATIONS_MAX,
   LOCKED_PAUSE_FIRST_MS,
   LOCKED_PAUSE_MS_MAX,
+  LOCKED_PAUSE_SMALL_MS_MAX,
+  SMALL_COMMIT_MUTATIONS_MAX,
 } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Key, KvPort } from "./port.ts";
@@ -144,7 +146,9 @@ export async function commit(context: CommitContext, changes: Changes): Promise<
   );
   const { clock, random } = context;
   const deadline = clock.monotonic() + COMMIT_DEADLINE_MS;
-  for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, LOCKED_PAUSE_MS_MAX)) {
+  const isSmall = changes.mutations <= SMALL_COMMIT_MUTATIONS_MAX;
+  const pauseMsMax = isSmall ? LOCKED_PAUSE_SMALL_MS_MAX : LOCKED_PAUSE_MS_MAX;
+  for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
     const answer = await send(context, changes, deadline - clock.monotonic());
     if (answer.kind !== "locked") return answer;
     if (clock.monotonic() + pauseMs > deadline) {
