@@ -39,8 +39,8 @@ export interface IntervalScheduleOptions extends Omit<SchedulePolicies, "timeZon
  *
  * const beat = new IntervalSchedule("90s");
  * const fortnight = new IntervalSchedule("2w", { anchor: new Date("2026-01-01T12:00:00Z") });
- * console.log(beat.next(0, "UTC")); // 90000
- * console.log(fortnight.next(Date.UTC(2026, 0, 2), "UTC") === Date.UTC(2026, 0, 15, 12)); // true
+ * console.log(beat.next(0)); // 90000
+ * console.log(fortnight.next(Date.UTC(2026, 0, 2)) === Date.UTC(2026, 0, 15, 12)); // true
  * ```
  */
 export class IntervalSchedule implements Schedule {
@@ -81,13 +81,13 @@ export class IntervalSchedule implements Schedule {
     this.fingerprint = `interval ${this.everyMs} ${this.phaseMs}`;
   }
 
-  /** The first point strictly after `after`, in epoch milliseconds. */
-  next(after: number): number {
+  /** The first point strictly after `after`, in epoch milliseconds; the same in every time zone. */
+  next(after: number, _timeZone?: string): number {
     const { everyMs, phaseMs } = this;
     return Math.max(phaseMs, (Math.floor((after - phaseMs) / everyMs) + 1) * everyMs + phaseMs);
   }
 
-  /** The schedule as plain data, from which `scheduleFromJSON` builds it again. */
+  /** The schedule as plain data: how the database keeps it. */
   toJSON(): { kind: "interval"; every: number } & IntervalScheduleOptions {
     const { everyMs, phaseMs, missed, overlap, jitter } = this;
     return { kind: "interval", every: everyMs, anchor: phaseMs, missed, overlap, jitter };

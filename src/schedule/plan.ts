@@ -202,7 +202,7 @@ function lastPoint(
     return true;
   };
   for (let windowMs = SECOND; nowMs - windowMs > knownMs; windowMs *= 2) {
-    if (lookAfter(nowMs - windowMs)) break;
+    lookAfter(nowMs - windowMs);
   }
   while (knownMs < emptyMs && lookAfter(knownMs)) {
     const middleMs = Math.floor((knownMs + emptyMs) / 2);
