@@ -12,7 +12,7 @@ import {
   type TaskContext,
   TaskHandler,
 } from "./handler.ts";
-import { ATTEMPTS_MAX } from "./limits.ts";
+import { RETRIES_MAX } from "./limits.ts";
 import type { Task } from "./task.ts";
 import { checkFields, checkInteger, checkName } from "./validate.ts";
 
@@ -128,7 +128,7 @@ export function defineTask<Input, R, Output = Input>(
     throw new InvalidArgument(`Cannot define task "${name}": its schema is no Standard Schema`);
   }
   if (retry !== undefined && typeof retry !== "function") {
-    checkInteger(retry, "retry", 0, ATTEMPTS_MAX);
+    checkInteger(retry, "retry", 0, RETRIES_MAX);
   }
   const timeoutMs = options.timeout === undefined ? null : checkTimeout(options.timeout);
   return {

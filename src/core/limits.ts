@@ -41,7 +41,8 @@ export const TTL_MS_DEFAULT = 7 * DAY;
 export const PRIORITY_MAX = 9;
 export const PRIORITY_DEFAULT = 5;
 export const RETRIES_DEFAULT = 10;
-export const ATTEMPTS_MAX = 1_000_000;
+/** Retries that a definition may ask for. */
+export const RETRIES_MAX = 1_000_000;
 export const LOST_LEASES_MAX = 3;
 /** How long a task that the running code does not know is left to others. */
 export const PARK_MS = 30 * SECOND;
@@ -79,12 +80,16 @@ export const RESULT_POLL_MS_MAX = 2 * SECOND;
 export const RESULT_WATCHES_MAX = 50;
 /** With the pauses above, about 15 s of looking again before an outcome is reported as unknown. */
 export const DOUBT_TRIES_MAX = 14;
+/** Nor are new tries begun after this long, where each of them waits for a database that does not answer. */
+export const DOUBT_MS_MAX = 60 * SECOND;
 /** A watch is opened anew after this long, since it may have died without a word. */
 export const WATCH_RENEW_MS = 60 * SECOND;
 export const WATCH_PAUSE_MS = 1 * SECOND;
 
 /** How long a handler may go on after its signal was aborted, before its attempt is settled without it. */
 export const ABORT_GRACE_MS = 1 * SECOND;
+/** How long a worker waits for the handler's own rule about retries, where no attempt runs any more. */
+export const RETRY_RULE_MS_MAX = 10 * SECOND;
 export const PROGRESS_PAUSE_MS = 1 * SECOND;
 export const PROGRESS_KEPT_MS = DAY;
 export const CHUNK_SWEEP_MS = 60 * SECOND;

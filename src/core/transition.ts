@@ -17,7 +17,7 @@
 
 import { assert } from "@std/assert";
 import { type StoredError, TaskPoisoned } from "./errors.ts";
-import { ATTEMPTS_MAX, LOST_LEASES_MAX } from "./limits.ts";
+import { LOST_LEASES_MAX } from "./limits.ts";
 import { toStoredError } from "./stored_error.ts";
 import { isTerminal, type LeaseRef, type Payload, type TaskRecord } from "./task.ts";
 import { unreachable } from "./unreachable.ts";
@@ -66,10 +66,6 @@ export function transition(record: TaskRecord, event: TaskEvent): TaskRecord {
   switch (event.kind) {
     case "claim": {
       assert(record.state === "queued", `Cannot claim a task that is ${record.state}`);
-      assert(
-        record.attempt < ATTEMPTS_MAX,
-        `Cannot claim task "${record.id}": it was claimed ${ATTEMPTS_MAX} times`,
-      );
       const { op, lease, nowMs } = event;
       return {
         ...record,

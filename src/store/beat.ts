@@ -3,7 +3,7 @@
  *
  * ```text
  * beat      checks its own key at the version of its last beat (absent at first); sets it
- *           doubtful: reads it: our token → alive; anything else → declared dead by a rescuer
+ *           doubtful: reads it: a token of ours → alive; as it was → tried again; anything else → declared dead
  * goodbye   deletes its key and its doorbell, once it holds no lease
  * leases    reads the worker's own leases, to find requests to cancel, leases it lost, and claims it never heard of
  * ```
@@ -11,7 +11,10 @@
  * @module
  */
 
-import { Changes, commit } from "./commit.ts";
+import { KvUnavailable } from "../core/errors.ts";
+import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { Changes, commit, firstLine } from "./commit.ts";
+import type { Entry } from "./port.ts";
 import {
   decodeLease,
   decodeWorker,
@@ -20,33 +23,53 @@ import {
   type WorkerRecord,
 } from "./records.ts";
 import { readOne, readPage, type Store } from "./store.ts";
-import { LIST_PAGE_MAX } from "../core/limits.ts";
-import type { Entry } from "./port.ts";
 
-/** What a beat found. */
-export type Beat = { readonly kind: "alive"; readonly version: string } | { readonly kind: "dead" };
+/** What a beat found: `op` is the token of the beat that proves that the worker is alive. */
+export type Beat =
+  | { readonly kind: "alive"; readonly version: string; readonly op: string }
+  | { readonly kind: "dead" };
 
-/** Beats once. Rejects if the database does not answer; the caller knows how long that may go on. */
+/**
+ * Beats once. A late copy of an earlier beat is a sign of life too: `isOurs` knows the tokens of those whose answer was
+ * doubtful, this one's included.
+ *
+ * @throws {KvUnavailable} If the database does not answer; the caller knows how long that may go on.
+ */
 export async function beat(
   store: Store,
   id: string,
   lastVersion: string | null,
-  about: Omit<WorkerRecord, "op" | "beatMs">,
+  about: Omit<WorkerRecord, "beatMs">,
+  isOurs: (op: string) => boolean = (op) => op === about.op,
 ): Promise<Beat> {
-  const op = store.ids.token();
+  const { op } = about;
   const key = store.keys.worker(id);
   const changes = new Changes();
   changes.check(key, lastVersion);
-  changes.set(key, encodeWorker({ ...about, beatMs: store.clock.now(), op }));
+  changes.set(key, encodeWorker({ ...about, beatMs: store.clock.now() }));
   const answer = await commit(store, changes);
-  if (answer.kind === "committed") return { kind: "alive", version: answer.versionstamp };
+  if (answer.kind === "committed") return { kind: "alive", version: answer.versionstamp, op };
   const entry = await readOne(store, key);
-  if (entry.versionstamp !== null && tryDecodeWorker(entry.value)?.op === op) {
-    return { kind: "alive", version: entry.versionstamp };
+  const found = opOf(entry);
+  if (entry.versionstamp !== null && found !== null && isOurs(found)) {
+    return { kind: "alive", version: entry.versionstamp, op: found };
   }
   // Nobody else writes this key: at its old version, the beat was not applied, and is tried again.
-  if (entry.versionstamp === lastVersion) throw answer.error;
+  if (entry.versionstamp === lastVersion) {
+    throw new KvUnavailable(`Cannot write a heartbeat: ${firstLine(answer.error)}`, {
+      cause: answer.error,
+    });
+  }
   return { kind: "dead" };
+}
+
+/** The token in a heartbeat; null if there is none, or it is damaged. */
+function opOf({ value }: Entry): string | null {
+  try {
+    return value === null ? null : decodeWorker(value).op;
+  } catch {
+    return null;
+  }
 }
 
 /** Forgets the worker. Whatever it left is rescued at once, since a lease without a worker is an orphan. */

@@ -6,7 +6,8 @@
  * checks   each record is still at the version that its due entry carries
  * sets     each record running, under the new lease, attempt + 1; the lease
  * deletes  each due entry
- * doubtful read the lease: there → ours; not there → once more with those that did not change
+ * doubtful read the lease: there → ours; not there → once more with those that did not change; due entries that have lost
+ *          their record are set aside
  * ```
  *
  * The due entry was written in the same commit as the record's version that it copies, so both carry one versionstamp: a
@@ -24,11 +25,12 @@ import type { TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import { Changes, commit } from "./commit.ts";
 import type { DueKey } from "./keyspace.ts";
-import type { Entry } from "./port.ts";
+import type { Entry, Key } from "./port.ts";
 import { decodeTask } from "./record_codec.ts";
-import { addTask, encodeLease } from "./records.ts";
+import { addTask, decodeLease, encodeLease } from "./records.ts";
 import { setAside } from "./set_aside.ts";
 import { readMany, readOne, readPage, type Store } from "./store.ts";
+import { pause } from "./tries.ts";
 
 /** A lease as its worker holds it. Only the settles of one worker change it, one after another. */
 export interface HeldLease {
@@ -64,6 +66,7 @@ export interface Claimed {
 }
 
 interface DueTask {
+  readonly entry: Entry;
   readonly key: DueKey;
   readonly record: TaskRecord;
   readonly version: string;
@@ -87,28 +90,63 @@ export async function claim(store: Store, options: ClaimOptions): Promise<Claime
   for (let i = 0; i < wanted.length; i += store.checksMax) {
     batches.push(wanted.slice(i, i + store.checksMax));
   }
-  const taken = await Promise.all(batches.map((batch) => take(store, options.worker, batch)));
-  const leases = taken.flatMap((lease) => lease ?? []);
+  const taken = await Promise.allSettled(
+    batches.map((batch) => take(store, options.worker, batch)),
+  );
+  // What was claimed must be run, whatever became of the others.
+  const leases: HeldLease[] = [];
+  let contended = false;
+  for (const batch of taken) {
+    if (batch.status === "rejected") continue;
+    if (batch.value.lease !== null) leases.push(batch.value.lease);
+    contended ||= batch.value.contended;
+  }
+  for (const batch of taken) {
+    if (batch.status === "rejected" && leases.length === 0) throw batch.reason;
+  }
   const count = leases.reduce((sum, lease) => sum + lease.tasks.size, 0);
-  return { leases, contended: count < wanted.length, more: more || count < due.length, nextDueMs };
+  return { leases, contended, more: more || count < due.length, nextDueMs };
 }
 
 /** How often a claim goes on with what others left of its batch. */
 const TAKE_TRIES_MAX = 3;
 
-async function take(
-  store: Store,
-  worker: string,
-  batch: readonly DueTask[],
-): Promise<HeldLease | null> {
+interface Taken {
+  readonly lease: HeldLease | null;
+  /** Whether somebody else was first for some. */
+  readonly contended: boolean;
+}
+
+async function take(store: Store, worker: string, batch: readonly DueTask[]): Promise<Taken> {
   let left = batch;
+  let contended = false;
   for (let n = 0; n < TAKE_TRIES_MAX && left.length > 0; n++) {
     const lease = await tryTake(store, worker, left);
-    if (lease !== null) return lease;
-    const records = await readMany(store, left.map(({ record }) => store.keys.task(record.id)));
-    left = left.filter(({ version }, i) => records[i]?.versionstamp === version);
+    if (lease !== null) return { lease, contended };
+    const there = await whatIsLeft(store, left);
+    contended ||= there.length < left.length;
+    left = there;
   }
-  return null;
+  return { lease: null, contended: true };
+}
+
+/**
+ * Those of a batch that can still be claimed. Who claims a task deletes its due entry; an entry that is there while its
+ * record is at another version belongs to no task, and is set aside.
+ */
+async function whatIsLeft(store: Store, batch: readonly DueTask[]): Promise<DueTask[]> {
+  const records = await readMany(store, batch.map(({ record }) => store.keys.task(record.id)));
+  const isSame = ({ version }: DueTask, i: number) => records[i]?.versionstamp === version;
+  const changed = batch.filter((task, i) => !isSame(task, i));
+  // Read after the records: both change together, so that an entry that is still as it was has lost its record.
+  const entries = await readMany(store, changed.map(({ entry }) => entry.key));
+  const left = batch.filter(isSame);
+  for (const [i, { entry, key }] of changed.entries()) {
+    if (entries[i]?.versionstamp !== entry.versionstamp) continue;
+    const task = await trySetAside(store, entry, key);
+    if (task !== null) left.push(task);
+  }
+  return left;
 }
 
 async function tryTake(
@@ -120,11 +158,11 @@ async function tryTake(
   const nowMs = store.clock.now();
   const tasks = new Map<string, TaskRecord>();
   const changes = new Changes();
-  for (const { key, record, version } of batch) {
+  for (const { entry, record, version } of batch) {
     if (changes.bytes > KV_COMMIT_BYTES_MAX / 2) break;
     const running = transition(record, { kind: "claim", op: id, nowMs, lease: { worker, id } });
     changes.check(store.keys.task(record.id), version);
-    changes.delete(store.keys.due(record.group, key.priority, key.dueMs, key.id));
+    changes.delete(entry.key);
     addTask(store, changes, running);
     tasks.set(record.id, running);
   }
@@ -132,18 +170,32 @@ async function tryTake(
   changes.set(leaseKey, encodeLease({ tasks: [...tasks.keys()], cancel: [], op: id }));
 
   const answer = await commit(store, changes);
-  const held = (version: string): HeldLease => ({
+  const held = (version: string, cancelled: readonly string[]): HeldLease => ({
     worker,
     id,
     version,
     tasks,
-    cancelled: new Set(),
+    cancelled: new Set(cancelled),
   });
-  if (answer.kind === "committed") return held(answer.versionstamp);
+  if (answer.kind === "committed") return held(answer.versionstamp, []);
   // Nothing runs on a claim that is not proven.
-  const lease = await readOne(store, leaseKey);
-  return lease.versionstamp === null ? null : held(lease.versionstamp);
+  const { value, versionstamp } = await readBack(store, leaseKey);
+  return versionstamp === null ? null : held(versionstamp, decodeLease(value).cancel);
 }
+
+/** Reads a lease after a doubtful answer: some tries, since nobody else knows of it. */
+async function readBack(store: Store, leaseKey: Key): Promise<Entry> {
+  for (let n = 0;; n++) {
+    await pause(store, n);
+    try {
+      return await readOne(store, leaseKey);
+    } catch (error) {
+      if (n >= READ_BACK_TRIES_MAX) throw error;
+    }
+  }
+}
+
+const READ_BACK_TRIES_MAX = 5;
 
 /** The oldest due tasks by priority, at most `want`, and when the next one is due. */
 async function listDue(
@@ -155,29 +207,32 @@ async function listDue(
   const due: DueTask[] = [];
   let nextDueMs: number | null = null;
   let selector = store.keys.dueFrom(group, 0);
-  // Ends: every turn either leaves a priority behind or moves past a page of entries that cannot be claimed.
+  let limit = want + 1;
+  // Ends: every turn leaves a page, or all of a priority, behind.
   while (true) {
-    const limit = want - due.length + 1;
     const page = await readPage(store, selector, { limit });
-    let last: DueKey | null = null;
-    let waits = false;
+    const before = due.length;
+    let waiting: DueKey | null = null;
     for (const entry of page) {
       const key = store.keys.readDue(entry);
       if (key === null) continue;
-      last = key;
       if (key.dueMs > nowMs) {
         nextDueMs = Math.min(nextDueMs ?? Infinity, key.dueMs);
-        waits = true;
+        waiting = key;
         break;
       }
       if (due.length === want) return { due, nextDueMs, more: true };
       const task = await readDueTask(store, entry, key);
       if (task !== null) due.push(task);
     }
+    const last = page.at(-1);
     // The rest of this priority is not due; a later priority may be.
-    if (waits && last !== null) selector = store.keys.dueFrom(group, last.priority + 1);
-    else if (page.length < limit || last === null) return { due, nextDueMs, more: false };
+    if (waiting !== null) selector = store.keys.dueFrom(group, waiting.priority + 1);
+    else if (page.length < limit || last === undefined) return { due, nextDueMs, more: false };
     else selector = store.keys.dueAfter(group, last);
+    // Many entries that cannot be claimed must not be walked over in small steps.
+    const isFruitless = waiting === null && due.length === before;
+    limit = Math.min(isFruitless ? 2 * limit : want - due.length + 1, LIST_PAGE_MAX);
   }
 }
 
@@ -185,11 +240,22 @@ async function listDue(
 async function readDueTask(store: Store, entry: Entry, key: DueKey): Promise<DueTask | null> {
   try {
     const record = decodeTask(entry.value);
-    if (record.id === key.id && record.state === "queued" && entry.versionstamp !== null) {
-      return { key, record, version: entry.versionstamp };
+    const isSound = record.state === "queued" && store.keys.isDueOf(entry, record);
+    if (isSound && entry.versionstamp !== null) {
+      return { entry, key, record, version: entry.versionstamp };
     }
   } catch (error) {
     if (error instanceof UnreadableRecord && error.code === "NEWER_VERSION") return null;
   }
-  return await setAside(store, entry, key);
+  return await trySetAside(store, entry, key);
+}
+
+/** One that cannot even be set aside is passed by. */
+async function trySetAside(store: Store, entry: Entry, key: DueKey): Promise<DueTask | null> {
+  try {
+    const task = await setAside(store, entry, key);
+    return task === null ? null : { entry, ...task };
+  } catch {
+    return null;
+  }
 }

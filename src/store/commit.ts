@@ -235,7 +235,7 @@ export async function whenUnlocked<T>(
 
 /** What the clients and engines say of changes that cannot be stored, however often they are sent. */
 const UNSTORABLE =
-  /too (many|large)|^(TooMany|ValueTooLong|KeyTooLong|AtomicWriteTooLarge)|not be cloned|response status: 400\b/i;
+  /too many (checks|mutations)|(value|key|size) too large|^(TooMany|ValueTooLong|KeyTooLong|AtomicWriteTooLarge)|not be cloned|response status: 400\b/i;
 
 /** A `TypeError` may also be a lost connection, so the text must tell. */
 function isUnstorable(error: unknown): boolean {

@@ -14,11 +14,11 @@
  * @module
  */
 
-import { OutcomeUnknown } from "../core/errors.ts";
-import { Changes, commit } from "./commit.ts";
+import { UnreadableRecord } from "../core/errors.ts";
+import { Changes } from "./commit.ts";
 import { decodeJson, encodeJson, isCount, isText, isTexts, must } from "./record_codec.ts";
 import { readOne, type Store } from "./store.ts";
-import { tries } from "./tries.ts";
+import { untilKnown } from "./tries.ts";
 
 /** What operators said. */
 export interface Control {
@@ -26,7 +26,7 @@ export interface Control {
   readonly paused: readonly string[];
   /** How many shutdowns there were, of all groups and of each. */
   readonly shutdownAll: number;
-  readonly shutdown: Readonly<Record<string, number>>;
+  readonly shutdown: ReadonlyMap<string, number>;
   readonly op: string;
 }
 
@@ -34,7 +34,7 @@ const NOTHING_SAID: Control = {
   pausedAll: false,
   paused: [],
   shutdownAll: 0,
-  shutdown: {},
+  shutdown: new Map(),
   op: "",
 };
 
@@ -58,19 +58,18 @@ export async function say(
 ): Promise<void> {
   const op = store.ids.token();
   const key = store.keys.control();
-  for await (const _ of tries(store)) {
+  await untilKnown(store, { act: command, ids: [] }, async (send) => {
     const entry = await readOne(store, key);
     const control = decode(entry.value);
-    if (control.op === op) return;
+    if (control.op === op) return true;
+    const said = apply(control, command, groups);
+    const shutdown = Object.fromEntries(said.shutdown);
     const changes = new Changes();
     changes.check(key, entry.versionstamp);
-    changes.set(key, encodeJson({ ...apply(control, command, groups), op }));
-    if ((await commit(store, changes)).kind === "committed") {
-      store.bells.ring([key]);
-      return;
-    }
-  }
-  throw new OutcomeUnknown(command, []);
+    changes.set(key, encodeJson({ ...said, shutdown, op }));
+    return (await send(changes)).kind === "committed" || null;
+  });
+  store.bells.ring([key]);
 }
 
 function apply(control: Control, command: Command, groups: readonly string[] | null): Control {
@@ -84,28 +83,32 @@ function apply(control: Control, command: Command, groups: readonly string[] | n
       return { ...control, paused: [...paused.difference(new Set(groups))] };
     case "shutdown": {
       if (groups === null) return { ...control, shutdownAll: control.shutdownAll + 1 };
-      const counts = new Map(Object.entries(control.shutdown));
+      const counts = new Map(control.shutdown);
       for (const group of groups) counts.set(group, (counts.get(group) ?? 0) + 1);
-      return { ...control, shutdown: Object.fromEntries(counts) };
+      return { ...control, shutdown: counts };
     }
   }
 }
 
 function decode(value: unknown): Control {
   if (value === null) return NOTHING_SAID;
-  return decodeJson(value, "control record", (fields) => {
-    const shutdown = fields.shutdown;
-    if (typeof shutdown !== "object" || shutdown === null) {
-      throw new Error("its shutdown is no object");
-    }
-    return {
-      pausedAll: fields.pausedAll === true,
-      paused: must(fields.paused, isTexts),
-      shutdownAll: must(fields.shutdownAll, isCount),
-      shutdown: Object.fromEntries(
-        Object.entries(shutdown).map(([group, n]) => [group, must(n, isCount)]),
-      ),
-      op: must(fields.op, isText),
-    };
-  });
+  try {
+    return decodeJson(value, "control record", (fields) => {
+      const shutdown = fields.shutdown;
+      if (typeof shutdown !== "object" || shutdown === null) {
+        throw new Error("its shutdown is no object");
+      }
+      return {
+        pausedAll: fields.pausedAll === true,
+        paused: must(fields.paused, isTexts),
+        shutdownAll: must(fields.shutdownAll, isCount),
+        shutdown: new Map(Object.entries(shutdown).map(([group, n]) => [group, must(n, isCount)])),
+        op: must(fields.op, isText),
+      };
+    });
+  } catch (error) {
+    // A damaged record must stop neither the workers nor those who would say something anew.
+    if (error instanceof UnreadableRecord && error.code === "CORRUPT_RECORD") return NOTHING_SAID;
+    throw error;
+  }
 }

@@ -3,7 +3,8 @@
  *
  * ```text
  * reads    –
- * checks   the first task's key is absent (a late or repeated copy cannot apply); each schedule's or unique key
+ * checks   the first task's key is absent (a late or repeated copy cannot apply); the unique key; the mark of chunks that
+ *          were written ahead
  * sets     record, due entry, chunks of large data, unique key; the doorbell of each group
  * deletes  the mark of chunks that were written ahead
  * doubtful read the first record: there → committed; not there → repeat the same commit
@@ -14,15 +15,15 @@
  * @module
  */
 
-import { Conflict, OutcomeUnknown } from "../core/errors.ts";
+import { Conflict, InvalidArgument, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX, ORPHAN_MS } from "../core/limits.ts";
-import type { TaskRecord } from "../core/task.ts";
-import { Changes, commit } from "./commit.ts";
+import { isTerminal, type Payload, type TaskRecord } from "../core/task.ts";
+import { Changes } from "./commit.ts";
 import type { Key } from "./port.ts";
-import { isTombstone, TOMBSTONE } from "./record_codec.ts";
-import { addPayload, addTask, tryDecodeTask } from "./records.ts";
+import { decodeTask, isTombstone, TOMBSTONE } from "./record_codec.ts";
+import { addPayload, addTask } from "./records.ts";
 import { readOne, type Store } from "./store.ts";
-import { tries } from "./tries.ts";
+import { untilKnown } from "./tries.ts";
 
 /** A task to be written: its record still without data, and the data. */
 export interface Draft {
@@ -30,12 +31,57 @@ export interface Draft {
   readonly data: Uint8Array;
 }
 
-/** Room that a commit keeps for the doorbells and marks of its tasks. */
-const MUTATIONS_MAX = KV_COMMIT_MUTATIONS_MAX - 100;
+/** One draft adds its record and due entry, its chunks, and the doorbell of its group; rather more is kept free. */
+const DRAFT_MUTATIONS_MAX = 20;
 /** Data beyond this is written ahead of the commit that makes it a task. */
 const AHEAD_BYTES_MIN = KV_COMMIT_BYTES_MAX / 2;
 /** A record without data, roughly, with long names. */
 const RECORD_BYTES_MAX = 2_000;
+
+/** Tasks that are put together for one commit. */
+class Batch {
+  readonly changes = new Changes();
+  readonly ids: string[] = [];
+  readonly #store: Store;
+  readonly #bells = new Map<string, Key>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Doorbells to ring in this process once it is committed. */
+  get bells(): Iterable<Key> {
+    return this.#bells.values();
+  }
+  /** The first task: who finds it absent knows that nothing of the batch was committed. */
+  get firstKey(): Key {
+    return this.#store.keys.task(this.ids[0] ?? "");
+  }
+
+  hasRoomFor(draft: Draft): boolean {
+    return this.ids.length === 0 || !isLarge(draft) &&
+        this.changes.mutations + DRAFT_MUTATIONS_MAX <= KV_COMMIT_MUTATIONS_MAX &&
+        this.changes.bytes + 2 * (draft.data.length + RECORD_BYTES_MAX) <= KV_COMMIT_BYTES_MAX;
+  }
+
+  /** Adds a task, whose data is in chunks that were written ahead if `ahead` says so. */
+  add(draft: Draft, ahead?: Ahead): void {
+    const { keys } = this.#store;
+    const { id, group, op } = draft.record;
+    if (ahead !== undefined) {
+      // With the mark goes its check: had a sweep come by, the chunks would be gone.
+      this.changes.check(ahead.mark, ahead.version);
+      this.changes.delete(ahead.mark);
+    }
+    const data = ahead?.payload ?? addPayload(this.#store, this.changes, id, 0, draft.data);
+    addTask(this.#store, this.changes, { ...draft.record, data });
+    this.ids.push(id);
+    if (this.#bells.has(group)) return;
+    const bell = keys.groupBell(group);
+    this.#bells.set(group, bell);
+    this.changes.set(bell, new TextEncoder().encode(op));
+  }
+}
 
 /**
  * Writes the tasks and returns their ids in order; for a task whose unique key is held, the holder's id.
@@ -44,32 +90,31 @@ const RECORD_BYTES_MAX = 2_000;
  */
 export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<string[]> {
   const ids: string[] = [];
-  let batch: Draft[] = [];
-  let changes = new Changes();
+  let batch = new Batch(store);
   // One commit is under way while the next is put together.
   let committing: Promise<void> = Promise.resolve();
   const flush = async () => {
     await committing;
-    if (batch.length > 0) committing = commitNew(store, batch, changes);
+    if (batch.ids.length > 0) committing = commitNew(store, batch);
     // Its rejection is seen by the next `await`; until then it is nobody's.
     committing.catch(() => {});
-    batch = [];
-    changes = new Changes();
+    batch = new Batch(store);
   };
   for (const draft of drafts) {
-    if (draft.record.unique !== null) {
+    const { id, unique } = draft.record;
+    if (unique !== null || isLarge(draft)) {
       await flush();
       await committing;
-      ids.push(await enqueueUnique(store, draft, draft.record.unique));
+      ids.push(
+        unique === null
+          ? await enqueueLarge(store, draft)
+          : await enqueueUnique(store, draft, unique),
+      );
       continue;
     }
-    const isFull = changes.mutations > MUTATIONS_MAX ||
-      changes.bytes + 2 * (draft.data.length + RECORD_BYTES_MAX) > KV_COMMIT_BYTES_MAX;
-    if (isFull) await flush();
-    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
-    else addDraft(store, changes, draft);
-    batch.push(draft);
-    ids.push(draft.record.id);
+    if (!batch.hasRoomFor(draft)) await flush();
+    batch.add(draft);
+    ids.push(id);
   }
   await flush();
   await committing;
@@ -80,6 +125,7 @@ export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<s
  * Writes the tasks and the user's own changes in one commit, or nothing.
  *
  * @returns Whether it was committed; false if one of the user's checks failed.
+ * @throws {InvalidArgument} If they do not fit one commit.
  * @throws {OutcomeUnknown} If the database did not say in time.
  */
 export async function enqueueWith(
@@ -87,27 +133,51 @@ export async function enqueueWith(
   drafts: readonly Draft[],
   userChanges: Changes,
 ): Promise<boolean> {
-  const changes = new Changes();
-  for (const draft of drafts) {
-    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
-    else addDraft(store, changes, draft);
+  if (drafts.length === 0) {
+    throw new InvalidArgument(
+      "Cannot commit: there is no task in it; use the database's own atomic()",
+    );
   }
-  changes.add(userChanges);
-  const first = drafts[0];
-  if (first === undefined) {
-    throw new Conflict("Cannot commit: there is no task in it; use the database's own atomic()");
-  }
-  const firstKey = store.keys.task(first.record.id);
-  changes.check(firstKey, null);
-  const bells = ring(store, changes, drafts);
-  const answer = await commit(store, changes);
-  if (answer.kind === "doubtful") {
+  const ids = drafts.map(({ record }) => record.id);
+  return await untilKnown(store, { act: "initiate the tasks", ids }, async (send) => {
+    const batch = new Batch(store);
+    for (const draft of drafts) {
+      batch.add(draft, isLarge(draft) ? await writeAhead(store, draft) : undefined);
+    }
+    const { changes, firstKey } = batch;
+    changes.add(userChanges);
+    changes.check(firstKey, null);
+    checkFits(store, changes);
+    const answer = await send(changes);
+    if (answer.kind === "committed") {
+      store.bells.ring(batch.bells);
+      return true;
+    }
+    const { value } = await readOne(store, firstKey);
+    if (value !== null) {
+      if (isTombstone(value)) return false;
+      store.bells.ring(batch.bells);
+      return true;
+    }
+    if (!answer.isRefused) return null;
     // Before "not committed" can be said, a late copy is made impossible by a tombstone where its check looks.
-    const outcome = await resolveOrBury(store, first.record.id, firstKey);
-    if (!outcome) return false;
-  }
-  store.bells.ring(bells);
-  return true;
+    const buried = new Changes();
+    buried.check(firstKey, null);
+    buried.set(firstKey, TOMBSTONE, ORPHAN_MS);
+    return (await send(buried)).kind === "committed" ? false : null;
+  });
+}
+
+function checkFits(store: Store, { mutations, bytes, checks }: Changes): void {
+  const fits = mutations <= KV_COMMIT_MUTATIONS_MAX && bytes <= KV_COMMIT_BYTES_MAX &&
+    checks.length <= store.checksMax;
+  if (fits) return;
+  throw new InvalidArgument(
+    `Cannot commit: ${mutations} writes of about ${
+      Math.round(bytes)
+    } bytes and ${checks.length} checks do not fit one ` +
+      `commit of ${KV_COMMIT_MUTATIONS_MAX}, ${KV_COMMIT_BYTES_MAX} and ${store.checksMax}; make it smaller, or use initiateTasks`,
+  );
 }
 
 /**
@@ -125,116 +195,118 @@ export async function enqueueEnded(
   throw new Conflict("Cannot complete: one of the handler's own checks failed");
 }
 
-async function resolveOrBury(store: Store, id: string, key: Key): Promise<boolean> {
-  const buried = new Changes();
-  buried.check(key, null);
-  buried.set(key, TOMBSTONE, ORPHAN_MS);
-  for await (const _ of tries(store)) {
-    const { value } = await readOne(store, key);
-    if (value !== null) return !isTombstone(value);
-    const answer = await commit(store, buried);
-    if (answer.kind === "committed") return false;
-  }
-  throw new OutcomeUnknown("initiate the tasks", [id]);
+async function commitNew(store: Store, batch: Batch): Promise<void> {
+  const { changes, firstKey, ids } = batch;
+  changes.check(firstKey, null);
+  await untilKnown(store, { act: "initiate the tasks", ids }, async (send) => {
+    const answer = await send(changes);
+    return answer.kind === "committed" || (await readOne(store, firstKey)).value !== null || null;
+  });
+  store.bells.ring(batch.bells);
 }
 
-async function commitNew(store: Store, drafts: readonly Draft[], changes: Changes): Promise<void> {
-  const first = drafts[0];
-  if (first === undefined) return;
-  const key = store.keys.task(first.record.id);
-  changes.check(key, null);
-  const bells = ring(store, changes, drafts);
-  for await (const _ of tries(store)) {
-    const answer = await commit(store, changes);
-    if (answer.kind === "committed" || (await readOne(store, key)).value !== null) {
-      store.bells.ring(bells);
-      return;
-    }
-  }
-  throw new OutcomeUnknown("initiate the tasks", drafts.map((draft) => draft.record.id));
+/** A task whose data does not fit beside others. Each try writes it anew, in case a sweep took it for forgotten. */
+async function enqueueLarge(store: Store, draft: Draft): Promise<string> {
+  const { id } = draft.record;
+  const key = store.keys.task(id);
+  return await untilKnown(store, { act: "initiate the task", ids: [id] }, async (send) => {
+    const batch = new Batch(store);
+    batch.add(draft, await writeAhead(store, draft));
+    batch.changes.check(key, null);
+    const answer = await send(batch.changes);
+    if (answer.kind !== "committed" && (await readOne(store, key)).value === null) return null;
+    store.bells.ring(batch.bells);
+    return id;
+  });
 }
 
 async function enqueueUnique(store: Store, draft: Draft, unique: string): Promise<string> {
   const { id } = draft.record;
+  const key = store.keys.task(id);
   const holderKey = store.keys.unique(unique);
-  for await (const _ of tries(store)) {
+  return await untilKnown(store, { act: "initiate the task", ids: [id] }, async (send) => {
     const holder = await readOne(store, holderKey);
     const holderId = holder.value instanceof Uint8Array
       ? new TextDecoder().decode(holder.value)
       : null;
     if (holderId !== null) {
-      // A key whose holder is gone (deleted by hand, expired while damaged) must not lock for ever.
-      const record = tryDecodeTask((await readOne(store, store.keys.task(holderId))).value);
-      if (record !== null && record.unique === unique && record.endedMs === null) return holderId;
+      const { value } = await readOne(store, store.keys.task(holderId));
+      if (holds(value, unique)) return holderId;
     }
-    const changes = new Changes();
-    if (isLarge(draft)) await addLargeDraft(store, changes, draft);
-    else addDraft(store, changes, draft);
-    changes.check(holderKey, holder.versionstamp);
-    changes.check(store.keys.task(id), null);
-    changes.set(holderKey, new TextEncoder().encode(id));
-    const bells = ring(store, changes, [draft]);
-    const answer = await commit(store, changes);
-    if (answer.kind === "committed" || (await readOne(store, store.keys.task(id))).value !== null) {
-      store.bells.ring(bells);
-      return id;
-    }
+    const batch = new Batch(store);
+    batch.add(draft, isLarge(draft) ? await writeAhead(store, draft) : undefined);
+    batch.changes.check(holderKey, holder.versionstamp);
+    batch.changes.check(key, null);
+    batch.changes.set(holderKey, new TextEncoder().encode(id));
+    const answer = await send(batch.changes);
+    if (answer.kind !== "committed" && (await readOne(store, key)).value === null) return null;
+    store.bells.ring(batch.bells);
+    return id;
+  });
+}
+
+/**
+ * Whether a record holds a unique key. A key whose holder is gone (deleted by hand, set aside) must not lock for ever; one
+ * from a newer version cannot be read here, and holds what it holds.
+ */
+function holds(value: unknown, unique: string): boolean {
+  if (value === null) return false;
+  try {
+    const record = decodeTask(value);
+    return record.unique === unique && !isTerminal(record.state);
+  } catch (error) {
+    return error instanceof UnreadableRecord && error.code === "NEWER_VERSION";
   }
-  throw new OutcomeUnknown("initiate the task", [id]);
 }
 
 function isLarge(draft: Draft): boolean {
   return draft.data.length > AHEAD_BYTES_MIN;
 }
 
-/** Adds the changes that make a draft a task. */
-function addDraft(store: Store, changes: Changes, draft: Draft): void {
-  const data = addPayload(store, changes, draft.record.id, 0, draft.data);
-  addTask(store, changes, { ...draft.record, data });
+/** Chunks that were written ahead of the commit that refers to them, and the mark by which a sweep finds them. */
+interface Ahead {
+  readonly payload: Payload;
+  readonly mark: Key;
+  readonly version: string;
 }
 
-/** The same for data that does not fit: it is written ahead, in commits of its own. */
-async function addLargeDraft(store: Store, changes: Changes, draft: Draft): Promise<void> {
-  const { id } = draft.record;
-  const chunks = new Changes();
-  const data = addPayload(store, chunks, id, 0, draft.data);
-  changes.delete(await writeAhead(store, id, chunks));
-  addTask(store, changes, { ...draft.record, data });
+/** Writes a draft's data ahead. */
+function writeAhead(store: Store, draft: Draft): Promise<Ahead> {
+  return writeChunksAhead(store, draft.record.id, 0, draft.data);
 }
 
 /**
- * Writes chunks before the commit that refers to them, and a mark by which the sweep finds them if that commit never
- * comes. Returns the mark's key.
+ * Writes a payload in chunks before the commit that refers to them, and a mark by which the sweep finds them if that
+ * commit never comes.
  */
-export async function writeAhead(store: Store, id: string, chunks: Changes): Promise<Key> {
+export async function writeChunksAhead(
+  store: Store,
+  id: string,
+  part: number,
+  bytes: Uint8Array,
+): Promise<Ahead> {
+  const chunks = new Changes();
+  const payload = addPayload(store, chunks, id, part, bytes);
   const mark = store.keys.sweep(store.clock.now() + ORPHAN_MS, id);
-  let part = new Changes();
-  part.set(mark, new Uint8Array(0));
+  let some = new Changes();
+  some.set(mark, new Uint8Array(0));
+  let version: string | null = null;
   for (const { key, value } of chunks.sets) {
-    if (part.bytes > AHEAD_BYTES_MIN) {
-      await commitUnconditionally(store, part, id);
-      part = new Changes();
+    if (some.bytes > AHEAD_BYTES_MIN) {
+      const committed = await commitUnconditionally(store, some, id);
+      version ??= committed;
+      some = new Changes();
     }
-    part.set(key, value);
+    some.set(key, value);
   }
-  await commitUnconditionally(store, part, id);
-  return mark;
+  const committed = await commitUnconditionally(store, some, id);
+  return { payload, mark, version: version ?? committed };
 }
 
 /** For changes that are the same however often they are applied, and that nothing refers to yet. */
-async function commitUnconditionally(store: Store, changes: Changes, id: string): Promise<void> {
-  for await (const _ of tries(store)) {
-    const answer = await commit(store, changes);
-    if (answer.kind === "committed") return;
-  }
-  throw new OutcomeUnknown("write the data", [id]);
-}
-
-/** Rings the doorbell of each group, in the commit and, once it is through, in this process. Returns what to ring. */
-function ring(store: Store, changes: Changes, drafts: readonly Draft[]): Key[] {
-  const groups = new Set(drafts.map((draft) => draft.record.group));
-  const keys = [...groups].map((group) => store.keys.groupBell(group));
-  const value = new TextEncoder().encode(drafts[0]?.record.op ?? "");
-  for (const key of keys) changes.set(key, value);
-  return keys;
+async function commitUnconditionally(store: Store, changes: Changes, id: string): Promise<string> {
+  return await untilKnown(store, { act: "write the data", ids: [id] }, async (send) => {
+    const answer = await send(changes);
+    return answer.kind === "committed" ? answer.versionstamp : null;
+  });
 }

@@ -23,6 +23,8 @@
  * @module
  */
 
+import { isId } from "../core/ids.ts";
+import { PRIORITY_MAX } from "../core/limits.ts";
 import type { Entry, Key, KeyPart, Selector } from "./port.ts";
 
 /** What a due key says. */
@@ -72,9 +74,16 @@ export class Keyspace {
     const prefix = this.#key("task");
     return from === undefined ? { prefix } : { prefix, start: [...prefix, from] };
   }
-  tasksBefore(id?: string): Selector {
+  /** Tasks that come before an id, or before a key of a listing of them. */
+  tasksBefore(before?: string | Key): Selector {
     const prefix = this.#key("task");
-    return id === undefined ? { prefix } : { prefix, end: [...prefix, id] };
+    if (before === undefined) return { prefix };
+    return { prefix, end: typeof before === "string" ? [...prefix, before] : before };
+  }
+  /** The id of a task's key; null for a key that none of ours looks like. */
+  readTask(entry: Entry): string | null {
+    const [id, ...more] = entry.key.slice(this.prefix.length + 1);
+    return isId(id) && more.length === 0 ? id : null;
   }
 
   due(group: string, priority: number, dueMs: number, id: string): Key {
@@ -85,20 +94,25 @@ export class Keyspace {
     const prefix = this.#key("due", group);
     return { prefix, start: [...prefix, priority] };
   }
-  /** What follows a due entry in its group. */
-  dueAfter(group: string, after: DueKey): Selector {
-    const prefix = this.#key("due", group);
-    return { prefix, start: [...prefix, after.priority, after.dueMs, after.id, ""] };
+  /** What follows an entry in a listing of a group's queue. */
+  dueAfter(group: string, last: Entry): Selector {
+    return this.after(this.#key("due", group), last);
   }
   dues(group?: string): Selector {
     return { prefix: group === undefined ? this.#key("due") : this.#key("due", group) };
   }
+  /** What a due key says; null for a key that none of ours looks like. */
   readDue(entry: Entry): DueKey | null {
-    const [priority, dueMs, id] = entry.key.slice(this.prefix.length + 2);
-    if (typeof priority !== "number" || typeof dueMs !== "number" || typeof id !== "string") {
-      return null;
-    }
-    return { priority, dueMs, id };
+    const [priority, dueMs, id, ...more] = entry.key.slice(this.prefix.length + 2);
+    if (!isWithin(priority, PRIORITY_MAX) || !isWithin(dueMs, Number.MAX_SAFE_INTEGER)) return null;
+    return isId(id) && more.length === 0 ? { priority, dueMs, id } : null;
+  }
+  /** Whether a due entry stands where its record's due entry stands. */
+  isDueOf(
+    entry: Entry,
+    { group, priority, dueMs, id }: DueKey & { readonly group: string },
+  ): boolean {
+    return this.due(group, priority, dueMs, id).every((part, i) => part === entry.key[i]);
   }
 
   lease(worker: string, id: string): Key {
@@ -136,9 +150,13 @@ export class Keyspace {
   sweeps(): Selector {
     return { prefix: this.#key("sweep") };
   }
-  sweepsUntil(atMs: number): Selector {
+  /** Marks whose time has come, all of them or those that follow one. */
+  sweepsUntil(atMs: number, after?: Entry): Selector {
     const prefix = this.#key("sweep");
-    return { prefix, end: [...prefix, atMs] };
+    return {
+      start: after === undefined ? [...prefix, 0] : [...after.key, ""],
+      end: [...prefix, atMs],
+    };
   }
   readSweep(entry: Entry): { atMs: number; id: string } | null {
     const [atMs, id] = entry.key.slice(this.prefix.length + 1);
@@ -185,4 +203,8 @@ export class Keyspace {
   asides(): Selector {
     return { prefix: this.#key("aside") };
   }
+}
+
+function isWithin(part: KeyPart | undefined, max: number): part is number {
+  return typeof part === "number" && Number.isInteger(part) && part >= 0 && part <= max;
 }

@@ -15,14 +15,14 @@
  * @module
  */
 
-import { Conflict, OutcomeUnknown, TaskNotFound } from "../core/errors.ts";
+import { Conflict, TaskNotFound } from "../core/errors.ts";
 import { isTerminal, type TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
-import { Changes, commit } from "./commit.ts";
+import { Changes } from "./commit.ts";
 import { decodeTask, isTombstone } from "./record_codec.ts";
 import { addTask, decodeLease, encodeLease, hasChunks, sweepAt } from "./records.ts";
 import { readOne, type Store } from "./store.ts";
-import { tries } from "./tries.ts";
+import { untilKnown } from "./tries.ts";
 
 /** What a cancel did: the task is cancelled; its running attempt was told; or it had ended before. */
 export type CancelOutcome = "cancelled" | "requested" | "ended";
@@ -35,7 +35,7 @@ export type CancelOutcome = "cancelled" | "requested" | "ended";
  */
 export async function cancel(store: Store, id: string): Promise<CancelOutcome> {
   const op = store.ids.token();
-  for await (const _ of tries(store)) {
+  return await untilKnown(store, { act: "cancel the task", ids: [id] }, async (send) => {
     const { record, version } = await readTask(store, id);
     if (record.state === "cancelled") return "cancelled";
     if (isTerminal(record.state)) return "ended";
@@ -45,16 +45,14 @@ export async function cancel(store: Store, id: string): Promise<CancelOutcome> {
       changes.check(store.keys.task(id), version);
       changes.delete(store.keys.due(record.group, record.priority, record.dueMs, id));
       addTask(store, changes, cancelled);
-      if ((await commit(store, changes)).kind === "committed") {
-        store.bells.ring([store.keys.task(id)]);
-        return "cancelled";
-      }
-      continue;
+      if ((await send(changes)).kind !== "committed") return null;
+      store.bells.ring([store.keys.task(id)]);
+      return "cancelled";
     }
     const leaseKey = store.keys.lease(record.lease.worker, record.lease.id);
     const entry = await readOne(store, leaseKey);
     // Gone since the record was read: it was settled or rescued.
-    if (entry.versionstamp === null) continue;
+    if (entry.versionstamp === null) return null;
     const lease = decodeLease(entry.value);
     if (lease.cancel.includes(id)) return "requested";
     const bell = store.keys.workerBell(record.lease.worker);
@@ -63,12 +61,10 @@ export async function cancel(store: Store, id: string): Promise<CancelOutcome> {
     changes.check(leaseKey, entry.versionstamp);
     changes.set(leaseKey, encodeLease({ ...lease, cancel: [...lease.cancel, id], op }));
     changes.set(bell, new TextEncoder().encode(op), BELL_MS);
-    if ((await commit(store, changes)).kind === "committed") {
-      store.bells.ring([bell]);
-      return "requested";
-    }
-  }
-  throw new OutcomeUnknown("cancel the task", [id]);
+    if ((await send(changes)).kind !== "committed") return null;
+    store.bells.ring([bell]);
+    return "requested";
+  });
 }
 
 /** A worker's doorbell outlives it by no more than this. */
@@ -83,9 +79,12 @@ const BELL_MS = 86_400_000;
  */
 export async function revive(store: Store, id: string): Promise<TaskRecord> {
   const op = store.ids.token();
-  for await (const _ of tries(store)) {
+  let sent: { readonly version: string; readonly attempt: number } | null = null;
+  return await untilKnown(store, { act: "start the task anew", ids: [id] }, async (send) => {
     const { record, version } = await readTask(store, id);
+    // After a doubtful answer: ours is there, or what came of it. Nothing but a start anew forgives attempts that ended.
     if (record.op === op) return record;
+    if (sent !== null && version !== sent.version && record.released >= sent.attempt) return record;
     if (!isTerminal(record.state) || record.state === "succeeded") {
       throw new Conflict(`Cannot start task "${id}" anew: it is ${record.state}`);
     }
@@ -106,12 +105,11 @@ export async function revive(store: Store, id: string): Promise<TaskRecord> {
     }
     const bell = store.keys.groupBell(record.group);
     changes.set(bell, new TextEncoder().encode(op));
-    if ((await commit(store, changes)).kind === "committed") {
-      store.bells.ring([bell]);
-      return revived;
-    }
-  }
-  throw new OutcomeUnknown("start the task anew", [id]);
+    sent = { version, attempt: record.attempt };
+    if ((await send(changes)).kind !== "committed") return null;
+    store.bells.ring([bell]);
+    return revived;
+  });
 }
 
 /**

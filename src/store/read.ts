@@ -4,10 +4,10 @@
  * @module
  */
 
-import { InvalidArgument, TaskNotFound } from "../core/errors.ts";
+import { TaskNotFound } from "../core/errors.ts";
 import { LIST_PAGE_MAX } from "../core/limits.ts";
 import { isTerminal, type TaskRecord, type TaskState } from "../core/task.ts";
-import type { Entry } from "./port.ts";
+import type { Key } from "./port.ts";
 import { decodeJson, isCount, isText, must } from "./record_codec.ts";
 import { tryDecodeTask } from "./records.ts";
 import { readMany, readOne, readPage, type Store } from "./store.ts";
@@ -37,32 +37,26 @@ export async function listTasks(
 ): Promise<TaskPage> {
   const nowMs = store.clock.now();
   const records: TaskRecord[] = [];
-  let cursor = options.cursor;
+  let { cursor } = options;
+  let before: string | Key | undefined = cursor ?? undefined;
   for (let looked = 0; looked < LOOK_MAX;) {
     const limit = Math.min(LIST_PAGE_MAX, 4 * (options.limit - records.length) + 50);
-    const page = await readPage(store, store.keys.tasksBefore(cursor ?? undefined), {
-      limit,
-      reverse: true,
-    });
+    const page = await readPage(store, store.keys.tasksBefore(before), { limit, reverse: true });
     for (const entry of page) {
-      cursor = idOf(store, entry);
+      const id = store.keys.readTask(entry);
+      // A key that is none of ours stops nothing.
+      if (id === null) continue;
+      cursor = id;
       const record = tryDecodeTask(entry.value);
       if (record === null || isExpired(record, nowMs) || !matches(record, filter)) continue;
       records.push(record);
       if (records.length === options.limit) return { records, cursor };
     }
     looked += page.length;
+    before = page.at(-1)?.key;
     if (page.length < limit) return { records, cursor: null };
   }
   return { records, cursor };
-}
-
-function idOf(store: Store, entry: Entry): string {
-  const [, id] = store.keys.parts(entry);
-  if (typeof id !== "string") {
-    throw new InvalidArgument("Cannot list tasks: a foreign key lies below the prefix");
-  }
-  return id;
 }
 
 function matches(record: TaskRecord, filter: TaskFilter): boolean {
@@ -99,15 +93,14 @@ export interface GroupStats {
 export async function countTasks(store: Store): Promise<Map<string, GroupStats>> {
   const nowMs = store.clock.now();
   const groups = new Map<string, GroupStats>();
-  let cursor: string | undefined;
+  let before: Key | undefined;
   while (true) {
-    const page = await readPage(store, store.keys.tasksBefore(cursor), {
+    const page = await readPage(store, store.keys.tasksBefore(before), {
       limit: LIST_PAGE_MAX,
       reverse: true,
     });
     for (const entry of page) {
-      cursor = idOf(store, entry);
-      const record = tryDecodeTask(entry.value);
+      const record = store.keys.readTask(entry) === null ? null : tryDecodeTask(entry.value);
       if (record === null || isExpired(record, nowMs)) continue;
       const stats = groups.get(record.group) ?? emptyStats();
       groups.set(record.group, stats);
@@ -117,6 +110,7 @@ export async function countTasks(store: Store): Promise<Map<string, GroupStats>>
       stats.oldestDueMs = Math.max(stats.oldestDueMs ?? 0, nowMs - record.dueMs);
     }
     if (page.length < LIST_PAGE_MAX) return groups;
+    before = page.at(-1)?.key;
   }
 }
 
@@ -156,13 +150,17 @@ export interface Progress {
 export async function readProgress(store: Store, record: TaskRecord): Promise<Progress | null> {
   if (isTerminal(record.state)) return null;
   const { value } = await readOne(store, store.keys.progress(record.id));
-  if (value === null) return null;
-  const progress = decodeJson(value, "progress record", (fields) => ({
-    fraction: must(fields.fraction, isFraction),
-    message: must(fields.message, isText),
-    attempt: must(fields.attempt, isCount),
-  }));
-  return progress.attempt === record.attempt ? progress : null;
+  try {
+    const progress = decodeJson(value, "progress record", (fields) => ({
+      fraction: must(fields.fraction, isFraction),
+      message: must(fields.message, isText),
+      attempt: must(fields.attempt, isCount),
+    }));
+    return progress.attempt === record.attempt ? progress : null;
+  } catch {
+    // A hint that cannot be read, or is absent, is none.
+    return null;
+  }
 }
 
 function isFraction(value: unknown): value is number {

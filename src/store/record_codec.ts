@@ -13,7 +13,7 @@
 
 import { UnreadableRecord } from "../core/errors.ts";
 import { isId } from "../core/ids.ts";
-import { ATTEMPTS_MAX, PRIORITY_DEFAULT, PRIORITY_MAX } from "../core/limits.ts";
+import { PRIORITY_DEFAULT, PRIORITY_MAX } from "../core/limits.ts";
 import { readStoredError } from "../core/stored_error.ts";
 import {
   type LeaseRef,
@@ -143,7 +143,6 @@ export function decodeTask(value: unknown): TaskRecord {
     if ((record.state === "running") !== (record.lease !== null)) {
       throw new Error("its lease does not fit its state");
     }
-    if (record.attempt > ATTEMPTS_MAX) throw new Error("its attempt is out of bounds");
     return record;
   } catch (error) {
     throw corrupt("task record", error);

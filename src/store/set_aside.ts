@@ -1,5 +1,5 @@
 /**
- * Transaction: deal with a due entry that cannot be read, so that it stops nothing behind it.
+ * Transaction: deal with a due entry that cannot be read or claimed, so that it stops nothing behind it.
  *
  * ```text
  * reads    the record that the entry stands for
@@ -33,11 +33,8 @@ export async function setAside(
   } catch (error) {
     if (error instanceof UnreadableRecord && error.code === "NEWER_VERSION") return null;
   }
-  if (record !== null && task.versionstamp !== null && record.state === "queued") {
-    const { dueMs, priority } = record;
-    if (dueMs === key.dueMs && priority === key.priority) {
-      return { key, record, version: task.versionstamp };
-    }
+  if (record?.state === "queued" && task.versionstamp !== null) {
+    if (store.keys.isDueOf(entry, record)) return { key, record, version: task.versionstamp };
   }
   const changes = new Changes();
   changes.check(entry.key, entry.versionstamp);

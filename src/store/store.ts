@@ -5,12 +5,12 @@
  */
 
 import type { Clock } from "../core/clock.ts";
-import { KvUnavailable } from "../core/errors.ts";
+import { KvUnavailable, TaskkitError } from "../core/errors.ts";
 import type { IdSource } from "../core/ids.ts";
 import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Bells } from "./bells.ts";
-import { type CommitContext, whenUnlocked } from "./commit.ts";
+import { type CommitContext, firstLine, whenUnlocked } from "./commit.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { Entry, Key, KvPort, ListOptions, Selector } from "./port.ts";
 
@@ -60,7 +60,10 @@ export async function readPage(
   return await inTime(store, collect);
 }
 
-/** Rejects when the database does not answer in time; a client may otherwise repeat for ever. */
+/**
+ * Rejects with a {@linkcode KvUnavailable} when the database cannot be read, or does not answer in time; a client may
+ * otherwise repeat for ever.
+ */
 async function inTime<T>(context: CommitContext, read: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = context.clock.timer(
@@ -74,6 +77,9 @@ async function inTime<T>(context: CommitContext, read: () => Promise<T>): Promis
   );
   try {
     return await Promise.race([whenUnlocked(context, read), late.promise]);
+  } catch (error) {
+    if (error instanceof TaskkitError) throw error;
+    throw new KvUnavailable(`Cannot read from the database: ${firstLine(error)}`, { cause: error });
   } finally {
     timer.cancel();
   }

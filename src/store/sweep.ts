@@ -20,15 +20,27 @@ import type { Entry, Key } from "./port.ts";
 import { tryDecodeTask } from "./records.ts";
 import { readOne, readPage, type Store } from "./store.ts";
 
-/** Sweeps some marks whose time has come; returns how many. */
-export async function sweepChunks(store: Store): Promise<number> {
-  const nowMs = store.clock.now();
-  const marks = await readPage(store, store.keys.sweepsUntil(nowMs), { limit: SWEEP_PAGE_MAX });
-  for (const mark of marks) {
-    const key = store.keys.readSweep(mark);
-    if (key !== null) await sweepTask(store, mark, key.id, nowMs);
-  }
-  return marks.length;
+/**
+ * Sweeps the marks whose time has come, for about so long. Returns whether it came to the end of them; each turn leaves
+ * a page behind, whatever lies in it.
+ */
+export async function sweepChunks(store: Store, forMs: number): Promise<boolean> {
+  const { clock } = store;
+  const nowMs = clock.now();
+  const startedAt = clock.monotonic();
+  let after: Entry | undefined;
+  do {
+    const marks = await readPage(store, store.keys.sweepsUntil(nowMs, after), {
+      limit: SWEEP_PAGE_MAX,
+    });
+    for (const mark of marks) {
+      const key = store.keys.readSweep(mark);
+      if (key !== null) await sweepTask(store, mark, key.id, nowMs);
+    }
+    if (marks.length < SWEEP_PAGE_MAX) return true;
+    after = marks.at(-1);
+  } while (clock.monotonic() - startedAt < forMs);
+  return false;
 }
 
 /** Chunks deleted in one commit; each carries its value over when it is listed. */
@@ -37,19 +49,20 @@ const CHUNKS_MAX = 50;
 async function sweepTask(store: Store, mark: Entry, id: string, nowMs: number): Promise<void> {
   const task = await readOne(store, store.keys.task(id));
   const record = task.value === null ? null : tryDecodeTask(task.value);
-  // There, but from a newer version or damaged: whoever can read it knows what to keep.
-  if (task.value !== null && record === null) return;
+  const isOver = task.value === null;
+  // There, but from a newer version or damaged: whoever can read it knows what to keep. And one whose ttl is over by this
+  // clock, which may be wrong, is over when the database has forgotten it, since nobody can read it without its record.
+  if (!isOver && (record === null || isExpired(record, nowMs))) return;
   const changes = new Changes();
   changes.check(mark.key, mark.versionstamp);
-  const isOver = record === null || (record.expiresMs !== null && record.expiresMs <= nowMs);
-  if (!isOver && !isTerminal(record.state)) {
+  if (record !== null && !isTerminal(record.state)) {
     changes.delete(mark.key);
     changes.set(store.keys.sweep(nowMs + ORPHAN_MS, id), new Uint8Array(0));
     await commit(store, changes);
     return;
   }
   const chunks = await readPage(store, store.keys.chunks(id), { limit: CHUNKS_MAX });
-  const unused = chunks.filter(({ key }) => isOver || !refersTo(store, record, key));
+  const unused = chunks.filter(({ key }) => record === null || !refersTo(store, record, key));
   for (const { key } of unused) changes.delete(key);
   // A full page may not have been all: the mark stays for the next turn.
   if (chunks.length < CHUNKS_MAX) changes.delete(mark.key);
@@ -61,4 +74,8 @@ function refersTo(store: Store, record: TaskRecord, key: Key): boolean {
   return [record.data, record.result].some((payload) =>
     payload?.kind === "chunks" && payload.part === part
   );
+}
+
+function isExpired(record: TaskRecord, nowMs: number): boolean {
+  return record.expiresMs !== null && record.expiresMs <= nowMs;
 }

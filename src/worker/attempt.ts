@@ -14,27 +14,40 @@ import {
   UnreadableRecord,
   type WorkerStopping,
 } from "../core/errors.ts";
-import type { TaskHandler } from "../core/handler.ts";
+import { defaultRetryInterval, type TaskHandler } from "../core/handler.ts";
 import {
   ABORT_GRACE_MS,
   INLINE_BYTES_MAX,
+  LOG_MESSAGE_CHARS_MAX,
   PROGRESS_KEPT_MS,
   PROGRESS_PAUSE_MS,
+  RETRY_RULE_MS_MAX,
 } from "../core/limits.ts";
 import type { LogLevel } from "../core/log.ts";
 import { toStoredError } from "../core/stored_error.ts";
-import { type Payload, type TaskInit, type TaskRecord, toInit, toTask } from "../core/task.ts";
+import {
+  type Payload,
+  type Task,
+  type TaskInit,
+  type TaskRecord,
+  toInit,
+  toTask,
+} from "../core/task.ts";
 import { unreachable } from "../core/unreachable.ts";
 import type { Executor, JobHooks, Outcome } from "../executor/executor.ts";
 import { resolveFailure } from "../executor/run_handler.ts";
 import type { HeldLease } from "../store/claim.ts";
 import { Changes, commit } from "../store/commit.ts";
-import { writeAhead } from "../store/enqueue.ts";
+import { writeChunksAhead } from "../store/enqueue.ts";
 import { encodeJson } from "../store/record_codec.ts";
-import { addPayload, readPayload } from "../store/records.ts";
+import { readPayload } from "../store/records.ts";
 import type { Ending } from "../store/settle.ts";
 import type { Store } from "../store/store.ts";
+import { pause } from "../store/tries.ts";
 import { toUserChanges } from "../store/user_writes.ts";
+
+/** How often a large result is offered to a database that does not take it, beside the tries of each offer. */
+const RESULT_TRIES_MAX = 5;
 
 /** What an attempt needs of its worker. */
 export interface AttemptHost {
@@ -66,6 +79,7 @@ export class Attempt {
   #timers: Timer[] = [];
   #progress: { fraction: number; message: string } | null = null;
   #progressTimer: Timer | null = null;
+  #hasEnded = false;
 
   constructor(host: AttemptHost, lease: HeldLease, record: TaskRecord) {
     this.#host = host;
@@ -103,6 +117,7 @@ export class Attempt {
     } catch (error) {
       return this.#unloadable(error);
     } finally {
+      this.#hasEnded = true;
       for (const timer of this.#timers) timer.cancel();
       this.#progressTimer?.cancel();
     }
@@ -124,39 +139,60 @@ export class Attempt {
 
   /** What the outcome means, given why the attempt was aborted, if it was. */
   async #judge(init: TaskInit, outcome: Outcome | null): Promise<Ending> {
-    const { store, handler } = this.#host;
-    const reason = this.#aborted;
-    if (outcome?.kind === "succeeded") return await this.#succeed(outcome);
-    if (reason instanceof TaskTimedOut) {
-      return toEnding(await resolveFailure(handler, toTask(init), reason), store.clock.now());
+    const { store } = this.#host;
+    if (outcome?.kind === "succeeded") {
+      const ending = await this.#succeed(outcome);
+      if (ending !== null) return ending;
     }
+    const reason = this.#aborted;
+    if (reason instanceof TaskTimedOut) return await this.#askRule(init, reason);
     // Given back without blame: the settle makes it a cancel if that is why.
-    if (reason !== null) return { kind: "release", dueMs: this.record.dueMs };
-    if (outcome === null) return { kind: "release", dueMs: this.record.dueMs };
+    if (reason !== null || outcome === null || outcome.kind === "succeeded") {
+      return { kind: "release", dueMs: this.record.dueMs };
+    }
     if (outcome.kind !== "lost") return toEnding(outcome, store.clock.now());
     if (!outcome.blame) return { kind: "release", dueMs: store.clock.now(), error: outcome.error };
-    const lost = new ExecutorLost(outcome.error.message);
-    return toEnding(await resolveFailure(handler, toTask(init), lost), store.clock.now());
+    return await this.#askRule(init, new ExecutorLost(outcome.error.message));
   }
 
-  async #succeed(outcome: Outcome & { kind: "succeeded" }): Promise<Ending> {
-    const { store } = this.#host;
+  async #askRule(init: TaskInit, error: unknown): Promise<Ending> {
+    const { store, handler } = this.#host;
+    return toEnding(await askRule(store, handler, toTask(init), error), store.clock.now());
+  }
+
+  /** The ending of an attempt that succeeded; null if its result could not be stored. */
+  async #succeed(outcome: Outcome & { kind: "succeeded" }): Promise<Ending | null> {
+    let writes: Changes | null;
     try {
-      const writes = outcome.writes.length === 0 ? null : toUserChanges(store, outcome.writes);
-      return { kind: "succeed", result: await this.#storeResult(outcome.result), writes };
+      writes = outcome.writes.length === 0 ? null : toUserChanges(this.#host.store, outcome.writes);
     } catch (error) {
       return { kind: "fail", error: toStoredError(error) };
     }
+    const result = await this.#storeResult(outcome.result);
+    return result === null ? null : { kind: "succeed", result, writes };
   }
 
-  /** Large results are written ahead, below this attempt's number, so that no other attempt can overwrite them. */
-  async #storeResult(bytes: Uint8Array): Promise<Payload> {
+  /**
+   * Large results are written ahead, below this attempt's number, so that no other attempt can overwrite them. A database
+   * that is away is waited for, as a settle does: the work is done. Null if it stays away, or the attempt is aborted.
+   */
+  async #storeResult(bytes: Uint8Array): Promise<Payload | null> {
     if (bytes.length <= INLINE_BYTES_MAX) return { kind: "inline", bytes };
     const { store } = this.#host;
-    const chunks = new Changes();
-    const payload = addPayload(store, chunks, this.record.id, this.record.attempt, bytes);
-    await writeAhead(store, this.record.id, chunks);
-    return payload;
+    const { id, attempt } = this.record;
+    for (let n = 0; n < RESULT_TRIES_MAX; n++) {
+      try {
+        return (await writeChunksAhead(store, id, attempt, bytes)).payload;
+      } catch (error) {
+        const { signal } = this.#controller;
+        this.#host.log("warn", "task.trouble", "its result is not stored yet", this.record, {
+          fields: { error: toStoredError(error).message },
+        });
+        await pause(store, n + RESULT_TRIES_MAX, signal);
+        if (signal.aborted) return null;
+      }
+    }
+    return null;
   }
 
   /** The data could not be loaded: damaged data fails the task, a database that is away does not. */
@@ -166,18 +202,50 @@ export class Attempt {
     return { kind: "release", dueMs: this.#host.store.clock.now() + ABORT_GRACE_MS, error: stored };
   }
 
-  /** Kept at most once a second, and only as a hint: nothing waits for it. */
+  /** Kept at most once a second, the last one too, and only as a hint: nothing waits for it. */
   #tellProgress(fraction: number, message: string): void {
-    this.#progress = { fraction, message };
-    if (this.#progressTimer !== null) return;
+    this.#progress = { fraction, message: message.slice(0, LOG_MESSAGE_CHARS_MAX).toWellFormed() };
+    if (this.#progressTimer === null) this.#keepProgress();
+  }
+
+  #keepProgress(): void {
+    const progress = this.#progress;
+    this.#progress = null;
+    this.#progressTimer = null;
+    if (progress === null || this.#hasEnded) return;
     const { store } = this.#host;
-    this.#progressTimer = store.clock.timer(PROGRESS_PAUSE_MS, () => {
-      this.#progressTimer = null;
-    });
+    this.#progressTimer = store.clock.timer(PROGRESS_PAUSE_MS, () => this.#keepProgress());
     const changes = new Changes();
-    const value = encodeJson({ ...this.#progress, attempt: this.record.attempt });
+    const value = encodeJson({ ...progress, attempt: this.record.attempt });
     changes.set(store.keys.progress(this.record.id), value, PROGRESS_KEPT_MS);
     commit(store, changes).catch(() => {});
+  }
+}
+
+/**
+ * What follows on a failure, by the handler's rule. A rule that does not answer must not hold the slot for ever: then the
+ * default rule stands in.
+ */
+export async function askRule(
+  store: Store,
+  handler: TaskHandler,
+  task: Task,
+  error: unknown,
+): Promise<Outcome> {
+  const late = Promise.withResolvers<Outcome>();
+  const timer = store.clock.timer(RETRY_RULE_MS_MAX, () => {
+    const delayMs = defaultRetryInterval(task);
+    const stored = toStoredError(error);
+    late.resolve(
+      delayMs === null
+        ? { kind: "failed", error: stored }
+        : { kind: "retried", delayMs, error: stored },
+    );
+  });
+  try {
+    return await Promise.race([resolveFailure(handler, task, error), late.promise]);
+  } finally {
+    timer.cancel();
   }
 }
 

@@ -41,6 +41,8 @@ export class Heartbeat {
   #id: string;
   #version: string | null = null;
   #provenAt = -Infinity;
+  /** When the beats were sent that have not been answered, by their tokens: a late copy may be found in the database. */
+  readonly #sent = new Map<string, number>();
   #isFenced = true;
   #loop: Promise<void> = Promise.resolve();
 
@@ -119,16 +121,22 @@ export class Heartbeat {
       () => this.#checkFence(),
     );
     try {
-      const found = await beat(this.#store, this.#id, this.#version, this.#host.about());
+      const op = this.#store.ids.token();
+      this.#sent.set(op, sentAt);
+      const about = { ...this.#host.about(), op };
+      const isOurs = (token: string) => this.#sent.has(token);
+      const found = await beat(this.#store, this.#id, this.#version, about, isOurs);
       if (found.kind === "dead") {
         this.#isFenced = true;
         this.#host.onFenced(`worker "${this.#id}" was declared dead by another one`);
         this.#id = this.#store.ids.next();
         this.#version = null;
+        this.#sent.clear();
         return await this.#beat();
       }
       this.#version = found.version;
-      this.#provenAt = sentAt;
+      this.#provenAt = this.#sent.get(found.op) ?? sentAt;
+      this.#sent.clear();
       if (this.#isFenced) this.#host.onProven();
       this.#isFenced = false;
       this.#nextBeatAt = sentAt + this.#host.beatMs;

@@ -23,6 +23,7 @@ export interface RescuerHost {
   id(): string;
   onWorkers(workers: readonly StoredWorker[]): void;
   onRescued(worker: string, tasks: readonly TaskRecord[]): void;
+  onTrouble(error: unknown): void;
 }
 
 interface Observation {
@@ -57,21 +58,36 @@ export class Rescuer {
       const version = known.get(lease.worker) ?? null;
       if (version !== null && !dead.has(lease.worker)) continue;
       if (lease.worker === this.#host.id()) continue;
-      const death: Death = { worker: lease.worker, version };
-      const rescued = await rescueLease(this.#store, death, lease.id);
-      if (rescued.length > 0) this.#host.onRescued(lease.worker, rescued);
+      await this.#careful(() => this.#rescue({ worker: lease.worker, version }, lease.id));
     }
     for (const id of dead) {
-      const left = await listLeases(this.#store, id);
-      if (left.length === 0) {
-        await buryWorker(this.#store, { worker: id, version: known.get(id) ?? null });
-      }
+      await this.#careful(() => this.#bury({ worker: id, version: known.get(id) ?? null }));
     }
     if (clock.monotonic() - this.#chunksAt >= CHUNK_SWEEP_MS) {
-      await sweepChunks(this.#store);
-      this.#chunksAt = clock.monotonic();
+      // What one turn does not finish is gone on with in the next.
+      const isDone = await sweepChunks(this.#store, this.#host.sweepMs / 2);
+      if (isDone) this.#chunksAt = clock.monotonic();
     }
     return this.#host.sweepMs * (0.9 + 0.2 * random.next());
+  }
+
+  /** One that cannot be rescued must not keep the others waiting. */
+  async #careful(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      this.#host.onTrouble(error);
+    }
+  }
+
+  async #rescue(death: Death, leaseId: string): Promise<void> {
+    const rescued = await rescueLease(this.#store, death, leaseId);
+    if (rescued.length > 0) this.#host.onRescued(death.worker, rescued);
+  }
+
+  async #bury(death: Death): Promise<void> {
+    const left = await listLeases(this.#store, death.worker);
+    if (left.length === 0) await buryWorker(this.#store, death);
   }
 
   /** The workers whose heartbeat has stood still for too long. */

@@ -131,6 +131,7 @@ export class Worker {
       id: () => this.#heartbeat.id,
       onWorkers: (workers) => this.#workers = workers,
       onRescued: (worker, tasks) => this.#onRescued(worker, tasks),
+      onTrouble: (error) => this.#trouble("rescue", error),
     });
     this.#scheduler = setup.maintenance || setup.entries.length > 0
       ? new Scheduler(setup.store, setup.entries, {

@@ -192,7 +192,7 @@ export class World {
   /** Makes a worker alive, and says the version of its heartbeat. */
   async beat(worker: string, store: Store = this.a): Promise<string> {
     const { versionstamp } = await this.kv.get(store.keys.worker(worker));
-    const found = await beat(store, worker, versionstamp, ABOUT);
+    const found = await beat(store, worker, versionstamp, { ...ABOUT, op: store.ids.token() });
     assert(found.kind === "alive");
     return found.version;
   }
