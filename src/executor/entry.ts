@@ -5,6 +5,15 @@
  * @module
  */
 
+/**
+ * The URL of a module in this folder, by its name without extension: what is TypeScript here is JavaScript in the
+ * packages that JSR makes for npm.
+ */
+export function moduleUrl(name: string): URL {
+  const [extension = ".ts"] = /\.[a-z]+$/.exec(new URL(import.meta.url).pathname) ?? [];
+  return new URL(`./${name}${extension}`, import.meta.url);
+}
+
 /** A module that calls `run` of `mainUrl` with a function that imports the handler module. */
 function entryCode(mainUrl: string, handlerUrl: string): string {
   return `import { run } from ${JSON.stringify(mainUrl)};\n` +

@@ -12,14 +12,14 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { HandlerInvalid, Unsupported } from "../core/errors.ts";
 import { LAST_WORDS_MS, MEMORY_LOOK_MS } from "../core/limits.ts";
 import { toStoredError } from "../core/stored_error.ts";
-import { entryText, entryUrl } from "./entry.ts";
+import { entryText, entryUrl, moduleUrl } from "./entry.ts";
 import { encodeFrame, FrameReader } from "./frames.ts";
 import { permissionFlags, type Permissions } from "./permissions.ts";
 import type { Command } from "./protocol.ts";
 import { inheritedFlags, IS_DENO } from "./runtime.ts";
 import { environmentWithoutToken } from "./token.ts";
 
-const MAIN_URL = new URL("./process_main.ts", import.meta.url).href;
+const MAIN_URL = moduleUrl("process_main").href;
 const CHANNEL = 3;
 /** Standard input: nothing is sent on it; that it closes tells the process that its worker is gone. */
 const LIFELINE = 0;

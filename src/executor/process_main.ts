@@ -13,6 +13,7 @@ import process from "node:process";
 import { systemClock } from "../core/clock.ts";
 import type { StoredError } from "../core/errors.ts";
 import { toStoredError } from "../core/stored_error.ts";
+import { moduleUrl } from "./entry.ts";
 import { watchErrors, watchExits } from "./farewell.ts";
 import { encodeFrame, FrameReader } from "./frames.ts";
 import { JobRunner } from "./job_runner.ts";
@@ -21,7 +22,7 @@ import type { Command, Report } from "./protocol.ts";
 import { IS_DENO } from "./runtime.ts";
 
 const CHANNEL = 3;
-const GUARD_URL = new URL("./process_guard.ts", import.meta.url);
+const GUARD_URL = moduleUrl("process_guard");
 
 /** Called by the first module of a process, whose last argument is the handler module's URL. */
 export async function run(load: () => Promise<unknown>): Promise<void> {

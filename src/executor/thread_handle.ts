@@ -13,13 +13,13 @@ import { MessageChannel } from "node:worker_threads";
 import { HandlerInvalid, Unsupported } from "../core/errors.ts";
 import { toStoredError } from "../core/stored_error.ts";
 import { Claims } from "./claims.ts";
-import { entryUrl } from "./entry.ts";
+import { entryUrl, moduleUrl } from "./entry.ts";
 import { isRestricted, type Permissions, threadPermissions } from "./permissions.ts";
 import type { Command } from "./protocol.ts";
 import { IS_BUN } from "./runtime.ts";
 import { environmentWithoutToken } from "./token.ts";
 
-const MAIN_URL = new URL("./thread_main.ts", import.meta.url).href;
+const MAIN_URL = moduleUrl("thread_main").href;
 
 /** Told what a thread does. */
 export interface ThreadEvents {

@@ -76,9 +76,11 @@ export class ThreadPool {
   /** Attempts that no thread has room for: those of all threads are down. Its callers' concurrency bounds it. */
   #queue: Submitted[] = [];
   readonly #byTask = new Map<string, Submitted>();
+  /** Threads that were terminated, and may yet end in time. */
   readonly #ending = new Set<Thread>();
+  /** Those that did not. */
+  readonly #leaks = new Set<Thread>();
   #lastNumber = 0;
-  #leaked = 0;
   #stuckTimer: Timer | null = null;
   #isStarted = false;
   #isStopped = false;
@@ -93,7 +95,7 @@ export class ThreadPool {
 
   /** Threads that were terminated and still run. */
   get leaked(): number {
-    return this.#leaked;
+    return this.#leaks.size;
   }
 
   /**
@@ -160,7 +162,7 @@ export class ThreadPool {
       sleep(this.#options.clock, THREAD_END_MS, allGone.signal),
     ]);
     allGone.abort();
-    for (const thread of this.#ending) thread.forget();
+    for (const thread of [...this.#ending, ...this.#leaks]) thread.forget();
   }
 
   // ── Giving attempts to threads ──
@@ -476,23 +478,21 @@ export class ThreadPool {
     if (slot.seat === seat) slot.seat = null;
     if (thread.isGone) return;
     const { clock, onLeak } = this.#options;
-    let isLeaked = false;
     const timer = clock.timer(THREAD_END_MS, () => {
-      isLeaked = true;
-      this.#leaked++;
+      this.#ending.delete(thread);
+      this.#leaks.add(thread);
       this.#tell(
         "error",
         "thread.leaked",
-        `A thread was terminated and still computes; ${this.#leaked} of them keep a core busy until this process ends`,
+        `A thread was terminated and still computes; ${this.leaked} of them keep a core busy until this process ends`,
       );
-      onLeak(this.#leaked);
+      onLeak(this.leaked);
     });
     this.#ending.add(thread);
     thread.gone.then(() => {
       timer.cancel();
       this.#ending.delete(thread);
-      if (!isLeaked) return;
-      this.#leaked--;
+      if (!this.#leaks.delete(thread)) return;
       this.#tell("info", "thread.unleaked", "A thread that was terminated has ended after all");
     });
     thread.terminate();
