@@ -81,7 +81,7 @@ export type { Random } from "./src/core/random.ts";
 export type { CancelOutcome } from "./src/store/operate.ts";
 export type { CheckProblem, CheckReport } from "./src/store/check.ts";
 export type { GroupStats, Progress } from "./src/store/read.ts";
-export type { KvSource } from "./src/store/connection.ts";
+export type { KvClient, KvSource } from "./src/store/connection.ts";
 export type {
   AtomicPort as KvAtomic,
   Entry as KvEntry,

@@ -58,7 +58,7 @@ import { ScheduleStore } from "./schedules.ts";
 import { listWorkers } from "./store/beat.ts";
 import { Bells } from "./store/bells.ts";
 import { check, type CheckReport } from "./store/check.ts";
-import { type Connection, openConnection } from "./store/connection.ts";
+import { type Connection, type KvClient, openConnection } from "./store/connection.ts";
 import { checkFormat, measureChecks } from "./store/format.ts";
 import { type Command, readControl, say } from "./store/control.ts";
 import { type Draft, enqueue, enqueueWith } from "./store/enqueue.ts";
@@ -71,7 +71,7 @@ import { toUserChanges } from "./store/user_writes.ts";
 import { settleEagerly } from "./worker/eager.ts";
 import { type GroupSetup, type StopReason, Worker } from "./worker/worker.ts";
 
-const OPEN_FIELDS = ["kv", "handler", "prefix", "clock", "random"];
+const OPEN_FIELDS = ["kv", "client", "handler", "prefix", "clock", "random"];
 const INITIATE_FIELDS = ["due", "ttl", "priority", "timeout", "unique", "eager"];
 const WORKER_FIELDS = [
   "groups",
@@ -156,7 +156,7 @@ export class Kit implements AsyncDisposable {
     const { clock = systemClock, random = systemRandom } = options;
     const keys = new Keyspace(checkPrefix(options.prefix ?? "taskkit"));
     const handler = await toHandler(options.handler);
-    const connection = await openConnection(options.kv);
+    const connection = await openConnection(options.kv, checkClient(options.client ?? "npm"));
     const { kv } = connection;
     try {
       await checkFormat({ kv, clock, random }, keys);
@@ -723,6 +723,11 @@ export class Kit implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function checkClient(client: unknown): KvClient {
+  if (client === "npm" || client === "builtin") return client;
+  throw new InvalidArgument(`Cannot use ${shown(client)} as client: pass "npm" or "builtin"`);
 }
 
 function checkPrefix(prefix: unknown): string[] {

@@ -15,7 +15,7 @@ import type { ExecutorKind } from "./executor/executor.ts";
 import type { Permissions } from "./executor/permissions.ts";
 import type { Result } from "./result.ts";
 import type { Schedules } from "./schedule/entry.ts";
-import type { KvSource } from "./store/connection.ts";
+import type { KvClient, KvSource } from "./store/connection.ts";
 import type { GroupStats } from "./store/read.ts";
 import type { StopReason } from "./worker/worker.ts";
 
@@ -27,6 +27,11 @@ export interface KitOptions {
    * Deno's default database.
    */
   readonly kv?: KvSource;
+  /**
+   * Which client speaks to a KV Connect URL: `"npm"` (the package `@deno/kv`) or, in Deno, its own (`"builtin"`).
+   * Default: `"npm"`, which writes more than 1 KB much faster and gives up in time.
+   */
+  readonly client?: KvClient;
   /**
    * What runs tasks and encodes their data: an instance, or the URL of a module that exports one by default (or a class
    * that can be made without arguments). Threads and processes need the URL. Leave it out where tasks are only initiated

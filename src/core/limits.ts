@@ -62,7 +62,11 @@ export const SWEEP_MS_DEFAULT = 5 * SECOND;
 export const POLL_MS_DEFAULT = 5 * SECOND;
 export const GRACE_MS_DEFAULT = 30 * SECOND;
 export const COMMIT_DEADLINE_MS = 30 * SECOND;
-export const READ_DEADLINE_MS = 30 * SECOND;
+/** One try of a commit: the tries of a locked file share the deadline above. */
+export const SEND_DEADLINE_MS = 10 * SECOND;
+export const READ_DEADLINE_MS = 10 * SECOND;
+/** Over HTTP; who waited for the answer has given up before. */
+export const REQUEST_DEADLINE_MS = 15 * SECOND;
 /** Pause after another process was first to commit to the same file; doubles up to the maximum. */
 export const LOCKED_PAUSE_FIRST_MS = 1;
 export const LOCKED_PAUSE_MS_MAX = 50;
@@ -189,6 +193,10 @@ assert(BEAT_MS_DEFAULT * 3 <= LEASE_MS_DEFAULT, "two beats may be late before a 
 assert(
   LEASE_MS_DEFAULT + BEAT_MS_DEFAULT + SWEEP_MS_DEFAULT * 2 <= 30 * SECOND,
   "a rescue is done within 30 s",
+);
+assert(
+  REQUEST_DEADLINE_MS > SEND_DEADLINE_MS && REQUEST_DEADLINE_MS > READ_DEADLINE_MS,
+  "an answer that somebody waits for is not cut off",
 );
 assert(SCHEDULE_ON_TIME_MS > COMMIT_DEADLINE_MS, "a point whose commit was slow is still on time");
 assert(SETTLE_BATCH_MAX * 4 + 100 < KV_COMMIT_MUTATIONS_MAX, "a settle fits a commit");

@@ -36,6 +36,7 @@ import {
   LOCKED_PAUSE_FIRST_MS,
   LOCKED_PAUSE_MS_MAX,
   LOCKED_PAUSE_SMALL_MS_MAX,
+  SEND_DEADLINE_MS,
   SMALL_COMMIT_MUTATIONS_MAX,
 } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
@@ -149,7 +150,8 @@ export async function commit(context: CommitContext, changes: Changes): Promise<
   const isSmall = changes.mutations <= SMALL_COMMIT_MUTATIONS_MAX;
   const pauseMsMax = isSmall ? LOCKED_PAUSE_SMALL_MS_MAX : LOCKED_PAUSE_MS_MAX;
   for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
-    const answer = await send(context, changes, deadline - clock.monotonic());
+    const leftMs = Math.min(SEND_DEADLINE_MS, deadline - clock.monotonic());
+    const answer = await send(context, changes, leftMs);
     if (answer.kind !== "locked") return answer;
     if (clock.monotonic() + pauseMs > deadline) {
       throw new KvUnavailable(

@@ -12,16 +12,23 @@ import { deserialize, serialize } from "node:v8";
 import { systemClock } from "../core/clock.ts";
 import { shown } from "../core/duration.ts";
 import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
+import { REQUEST_DEADLINE_MS } from "../core/limits.ts";
 import { systemRandom } from "../core/random.ts";
 import type { Hints, WatchFile } from "./bells.ts";
 import { whenUnlocked } from "./commit.ts";
-import type { KvPort } from "./port.ts";
+import type { Entry, Key, KvPort } from "./port.ts";
 
 /**
  * Where the database is: a path to a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
  * open `Deno.Kv` or `Kv` of `@deno/kv`, or undefined for the runtime's default database.
  */
 export type KvSource = string | URL | KvPort | undefined;
+
+/**
+ * Which client speaks KV Connect: `@deno/kv` (`"npm"`), in every runtime, or Deno's own (`"builtin"`), which takes 44 ms
+ * for each write of 1 KB or more where nothing else is under way, and repeats a request for ever.
+ */
+export type KvClient = "npm" | "builtin";
 
 /** An open connection. */
 export interface Connection {
@@ -40,7 +47,10 @@ export interface Connection {
  * @throws {KvUnavailable} If the database cannot be opened; the message says what to do.
  * @throws {Unsupported} If the runtime has no default database.
  */
-export async function openConnection(source: KvSource): Promise<Connection> {
+export async function openConnection(
+  source: KvSource,
+  client: KvClient = "npm",
+): Promise<Connection> {
   const noFile: WatchFile = () => null;
   const opened = (kv: KvPort, remote: boolean | null, watchFile = noFile): Connection => ({
     kv,
@@ -58,7 +68,7 @@ export async function openConnection(source: KvSource): Promise<Connection> {
       }; pass a path, a KV Connect URL, an open Deno.Kv, or leave it out`,
     );
   }
-  if (/^https?:/i.test(text)) return opened(await openRemote(text), true);
+  if (/^https?:/i.test(text)) return opened(await openRemote(text, client), true);
   if (text === ":memory:") return opened(await openEmbedded(text), false);
   const path = resolve(text);
   checkPath(path);
@@ -125,7 +135,7 @@ function hasDenoKv(): boolean {
 /** Hosts that are this machine: there a token in the clear goes nowhere. */
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
-async function openRemote(text: string): Promise<KvPort> {
+async function openRemote(text: string, client: KvClient): Promise<KvPort> {
   const url = URL.parse(text);
   if (url === null || url.username !== "" || url.password !== "" || url.search !== "") {
     throw new InvalidArgument(
@@ -145,8 +155,16 @@ async function openRemote(text: string): Promise<KvPort> {
     );
   }
   try {
-    // The npm client also in Deno: the built-in one takes 44 ms for each write of 1 KB or more, and repeats for ever.
-    return await openNpm(url.href, { implementation: "remote", accessToken });
+    if (client === "builtin") return await openBuiltin(url.href);
+    return watchingRaw(
+      await openNpm(url.href, {
+        implementation: "remote",
+        accessToken,
+        fetcher: fetchInTime,
+        // Repeats of its own come when nobody waits for them any more; whoever reads or writes here tries again by itself.
+        maxRetries: 0,
+      }),
+    );
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KvUnavailable(`Cannot open the database at "${url.origin}": ${why}`, {
@@ -155,9 +173,62 @@ async function openRemote(text: string): Promise<KvPort> {
   }
 }
 
+async function openBuiltin(url: string): Promise<KvPort> {
+  if (!hasDenoKv()) {
+    throw new Unsupported(
+      "this runtime has no client of its own; leave client out, or in Deno run with --unstable-kv",
+    );
+  }
+  return await Deno.openKv(url) as unknown as KvPort;
+}
+
+interface RawWatching extends KvPort {
+  watch(keys: readonly Key[], options?: { raw?: boolean }): ReadableStream<Entry[]>;
+}
+
+/**
+ * Makes `watch` hand over every event. Otherwise the client reads them in a promise that nobody awaits, and a server that
+ * goes away ends the process by an unhandled rejection.
+ */
+function watchingRaw(kv: RawWatching): KvPort {
+  return {
+    get: (key) => kv.get(key),
+    getMany: (keys) => kv.getMany(keys),
+    list: (selector, options) => kv.list(selector, options),
+    atomic: () => kv.atomic(),
+    watch: (keys) => kv.watch(keys, { raw: true }),
+    close: () => kv.close(),
+  };
+}
+
+/**
+ * One request, which does not hold its connection for ever when no answer comes; whoever waited for it has given up
+ * before. A watch is a stream without an end, and is renewed by who reads it.
+ */
+async function fetchInTime(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  if (String(input).endsWith("/watch")) return await fetch(input, init);
+  const late = new AbortController();
+  const timer = systemClock.timer(REQUEST_DEADLINE_MS, () => late.abort());
+  try {
+    const { status, headers, url, body } = await fetch(input, { ...init, signal: late.signal });
+    const bytes = body === null ? null : await new Response(body).arrayBuffer();
+    const response = new Response(bytes, { status, headers });
+    // The client resolves the endpoints of the database against it.
+    Object.defineProperty(response, "url", { value: url });
+    return response;
+  } finally {
+    timer.cancel();
+  }
+}
+
 async function openNpm(
   path: string,
-  options: { implementation: "sqlite" | "remote"; accessToken?: string },
+  options: {
+    implementation: "sqlite" | "remote";
+    accessToken?: string;
+    fetcher?: typeof fetch;
+    maxRetries?: number;
+  },
 ): Promise<KvPort> {
   const { openKv } = await import("@deno/kv");
   // Bun's V8 serialization has to be handed over. Taskkit's own values are bytes and never need it, but the client also
