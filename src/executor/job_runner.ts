@@ -145,14 +145,15 @@ export class JobRunner {
     this.#postProgress(running);
     this.#tellDropped(running);
     this.#running.delete(running.n);
-    if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
+    if (this.#outbox.length === 0) queueMicrotask(() => this.flush());
     this.#outbox.push(toReport(running, outcome));
   }
 
   /** Sends the outcomes that came together, as one message. One that cannot be sent fails its own task. */
-  #flush(): void {
+  flush(): void {
     const reports = this.#outbox;
     this.#outbox = [];
+    if (reports.length === 0) return;
     try {
       this.#options.post(reports);
     } catch {

@@ -31,8 +31,10 @@ export async function run(load: () => Promise<unknown>): Promise<void> {
   // They are meant for the worker, which stops its processes when their attempts have ended.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
   let runner: JobRunner | null = null;
-  const farewell = (error: StoredError) =>
+  const farewell = (error: StoredError) => {
+    runner?.flush();
     post([{ kind: "dying", n: runner?.attemptToBlame() ?? null, error }]);
+  };
   watchExits(farewell);
   watchErrors(farewell, () => exit(1));
   const reader = new FrameReader((commands) => {

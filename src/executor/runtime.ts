@@ -62,8 +62,15 @@ export function moduleFlags(commandLine: readonly string[]): string[] {
   return flags;
 }
 
+let words: readonly string[] | null = null;
+
 /** The words with which this process was started, or none where that cannot be read. */
-function commandLine(): string[] {
+function commandLine(): readonly string[] {
+  words ??= readCommandLine();
+  return words;
+}
+
+function readCommandLine(): string[] {
   try {
     return readFileSync("/proc/self/cmdline", "utf8").split("\0");
   } catch {
@@ -71,10 +78,8 @@ function commandLine(): string[] {
   }
   try {
     if (process.platform === "win32") return [];
-    const words = execFileSync("ps", ["-o", "args=", "-p", String(process.pid)], {
-      encoding: "utf8",
-    });
-    return words.trim().split(/\s+/);
+    const args = ["-o", "args=", "-p", String(process.pid)];
+    return execFileSync("ps", args, { encoding: "utf8" }).trim().split(/\s+/);
   } catch {
     return [];
   }

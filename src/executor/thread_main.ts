@@ -43,8 +43,10 @@ async function begin(
   // Taken before the handler's code can replace them.
   const end = endThread();
   let runner: JobRunner | null = null;
-  const farewell = (error: ReturnType<typeof toStoredError>) =>
+  const farewell = (error: ReturnType<typeof toStoredError>) => {
+    runner?.flush();
     post([{ kind: "dying", n: runner?.attemptToBlame() ?? null, error }]);
+  };
   watchExits(farewell);
   watchErrors(farewell, end);
   hideToken();
