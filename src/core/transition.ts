@@ -93,10 +93,10 @@ export function transition(record: TaskRecord, event: TaskEvent): TaskRecord {
       return ended(record, "cancelled", event);
     case "release":
       assertRunning(record, event.kind);
+      // The count of lost leases stands: a task that is given back unharmed, or never begun, has proven nothing.
       return {
         ...queued(record, event),
         released: record.released + 1,
-        lost: 0,
         error: event.error ?? record.error,
       };
     case "rescue": {
