@@ -26,6 +26,7 @@
 export { Kit } from "./src/kit.ts";
 export { defineConfig, type TaskkitConfig } from "./src/config.ts";
 export type {
+  DrainOptions,
   GroupOptions,
   InitiateEntry,
   InitiateOptions,

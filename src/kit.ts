@@ -16,6 +16,9 @@ import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
   DATA_BYTES_MAX,
+  DRAIN_GRACE_MS_DEFAULT,
+  DRAIN_LEASE_MS_DEFAULT,
+  DRAIN_MS_DEFAULT,
   GRACE_MS_DEFAULT,
   GROUPS_MAX,
   INITIATE_MAX,
@@ -35,12 +38,14 @@ import { printable } from "./core/printable.ts";
 import { systemRandom } from "./core/random.ts";
 import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
 import { checkFields, checkInteger, checkName } from "./core/validate.ts";
+import { Drain } from "./drain.ts";
 import { defaultExecutorKind, defaultThreads, Executors } from "./executor/create.ts";
 import type { ExecutorKind } from "./executor/executor.ts";
 import { loadHandler } from "./executor/load_handler.ts";
 import { checkPermissions } from "./executor/permissions.ts";
 import { WriteRecorder } from "./executor/run_handler.ts";
 import type {
+  DrainOptions,
   InitiateEntry,
   InitiateOptions,
   KitAtomic,
@@ -87,6 +92,14 @@ const WORKER_FIELDS = [
   "log",
   "logLevel",
 ];
+const DRAIN_FIELDS = [
+  "for",
+  ...WORKER_FIELDS.filter((name) =>
+    !["pollInterval", "maintenance", "signal", "threads"].includes(name)
+  ),
+];
+/** A watch over a network may be slow to begin. */
+const DRAIN_POLL_MS = 1_000;
 const GROUP_FIELDS = ["concurrency", "executor", "permissions", "memory", "timeout"];
 
 /** Encodes for a Kit without a handler. */
@@ -126,6 +139,7 @@ export class Kit implements AsyncDisposable {
   readonly #host: ResultHost;
   /** The recurring schedules of the database. */
   readonly schedules: ScheduleStore;
+  #drain: Drain | null = null;
   #closed: Promise<void> | null = null;
 
   private constructor(
@@ -532,12 +546,70 @@ export class Kit implements AsyncDisposable {
    * @throws {Unsupported} If the runtime cannot do what a group asks for.
    */
   async startWorker(options: WorkerOptions = {}): Promise<RunningWorker> {
-    this.#checkOpen("start a worker");
     checkFields(options, "the options of the worker", WORKER_FIELDS);
-    if (!this.#hasHandler) {
-      throw new InvalidArgument("Cannot start a worker: open the Kit with a handler");
+    const { signal } = options;
+    const worker = await this.#startWorker(options, "start a worker");
+    const stop = (stopOptions: { grace?: Duration } = {}) =>
+      worker.stop(
+        stopOptions.grace === undefined ? undefined : toMilliseconds(stopOptions.grace, "grace"),
+      );
+    const onAbort = () => void worker.stop();
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    void worker.finished.then(() => signal?.removeEventListener("abort", onAbort));
+    return {
+      get id() {
+        return worker.id;
+      },
+      finished: worker.finished,
+      stop,
+      [Symbol.asyncDispose]: () => stop(),
+    };
+  }
+
+  /**
+   * Works for a bounded time and resolves: as soon as nothing is due, or when the time is over; with whether nothing was
+   * left to do. For hosts that scale to zero, such as Deno Deploy: call it after each initiation and by a cron tick.
+   *
+   * One drain runs at a time in a Kit; a call while one is under way prolongs that one. SIGINT and SIGTERM stop it: what
+   * runs has 2 s to finish, is then aborted and given back without using an attempt, within 4 s in all; then the signal
+   * does what it would have done. The worker's lease is 6 s by default, so that a drain of more than 12 s takes back what
+   * an earlier one left that was killed.
+   *
+   * @throws {InvalidArgument} If an option is unknown or cannot be used, or the Kit has no handler.
+   */
+  async drain(options: DrainOptions = {}): Promise<boolean> {
+    checkFields(options, "the options of drain", DRAIN_FIELDS);
+    const { for: duration, ...rest } = options;
+    const forMs = positive(duration, "for", DRAIN_MS_DEFAULT);
+    // One that is about to end looks no more: what came since then is for the next.
+    while (this.#drain !== null) {
+      const isOn = this.#drain.prolong(forMs);
+      const isDrained = await this.#drain.ended;
+      if (isOn) return isDrained;
     }
-    const { signal, log, logLevel, schedules = {}, timeZone = "UTC" } = options;
+    this.#checkOpen("drain");
+    const start = () =>
+      this.#startWorker({
+        lease: DRAIN_LEASE_MS_DEFAULT,
+        grace: DRAIN_GRACE_MS_DEFAULT,
+        pollInterval: DRAIN_POLL_MS,
+        ...rest,
+      }, "drain");
+    const drain = this.#drain = new Drain(this.#store, forMs, start);
+    const done = () => {
+      this.#drain = null;
+    };
+    drain.ended.then(done, done);
+    return await drain.ended;
+  }
+
+  async #startWorker(options: WorkerOptions, act: string): Promise<Worker> {
+    this.#checkOpen(act);
+    if (!this.#hasHandler) {
+      throw new InvalidArgument(`Cannot ${act}: open the Kit with a handler`);
+    }
+    const { log, logLevel, schedules = {}, timeZone = "UTC" } = options;
     const entries = await readSchedules(schedules, timeZone, this.#handler);
     const leakedMax = checkInteger(
       options.leakedThreads ?? LEAKED_THREADS_MAX_DEFAULT,
@@ -576,22 +648,7 @@ export class Kit implements AsyncDisposable {
     this.#workers.add(worker);
     void worker.finished.then(() => this.#workers.delete(worker));
     await worker.start();
-    const stop = (stopOptions: { grace?: Duration } = {}) =>
-      worker.stop(
-        stopOptions.grace === undefined ? undefined : toMilliseconds(stopOptions.grace, "grace"),
-      );
-    const onAbort = () => void worker.stop();
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    void worker.finished.then(() => signal?.removeEventListener("abort", onAbort));
-    return {
-      get id() {
-        return worker.id;
-      },
-      finished: worker.finished,
-      stop,
-      [Symbol.asyncDispose]: () => stop(),
-    };
+    return worker;
   }
 
   #groups(options: WorkerOptions["groups"], executors: Executors): Map<string, GroupSetup> {

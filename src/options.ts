@@ -120,6 +120,13 @@ export interface WorkerOptions {
   readonly logLevel?: LogLevel;
 }
 
+/** What {@linkcode Kit.drain} takes. */
+export interface DrainOptions
+  extends Omit<WorkerOptions, "pollInterval" | "maintenance" | "signal" | "threads"> {
+  /** For how long it works, at most; what runs at its end has the grace on top. Default: 20 s. */
+  readonly for?: Duration;
+}
+
 /** A running worker, as `Kit.startWorker` returns it. */
 export interface RunningWorker extends AsyncDisposable {
   /** The id of this start; another one after the worker was declared dead. */

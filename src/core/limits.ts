@@ -61,6 +61,14 @@ export const BEAT_MS_DEFAULT = 5 * SECOND;
 export const SWEEP_MS_DEFAULT = 5 * SECOND;
 export const POLL_MS_DEFAULT = 5 * SECOND;
 export const GRACE_MS_DEFAULT = 30 * SECOND;
+/** A drain works for so long by default; a lease of it is so short that the next drain can see it lost. */
+export const DRAIN_MS_DEFAULT = 20 * SECOND;
+export const DRAIN_LEASE_MS_DEFAULT = 6 * SECOND;
+/** A host that scales to zero gives 5 s: what runs has this long, and 1 s more to notice that it is aborted. */
+export const DRAIN_GRACE_MS_DEFAULT = 2 * SECOND;
+/** A drain ends when nothing was due for so long. */
+export const DRAIN_QUIET_MS = 500;
+export const DRAIN_LOOK_MS = 50;
 export const COMMIT_DEADLINE_MS = 30 * SECOND;
 /** One try of a commit: the tries of a locked file share the deadline above. */
 export const SEND_DEADLINE_MS = 10 * SECOND;
@@ -197,6 +205,14 @@ assert(
 assert(
   REQUEST_DEADLINE_MS > SEND_DEADLINE_MS && REQUEST_DEADLINE_MS > READ_DEADLINE_MS,
   "an answer that somebody waits for is not cut off",
+);
+assert(
+  DRAIN_GRACE_MS_DEFAULT + ABORT_GRACE_MS < 4 * SECOND,
+  "a drain gives its leases back before its host kills it",
+);
+assert(
+  2 * DRAIN_LEASE_MS_DEFAULT < DRAIN_MS_DEFAULT,
+  "one drain is long enough to see that a lease was lost, and to take it back",
 );
 assert(SCHEDULE_ON_TIME_MS > COMMIT_DEADLINE_MS, "a point whose commit was slow is still on time");
 assert(SETTLE_BATCH_MAX * 4 + 100 < KV_COMMIT_MUTATIONS_MAX, "a settle fits a commit");

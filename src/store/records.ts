@@ -50,6 +50,8 @@ export interface WorkerRecord {
   readonly groups: Readonly<Record<string, number>>;
   readonly running: number;
   readonly stopping: boolean;
+  /** After this long without a beat it is dead. It fences itself by the same time. */
+  readonly leaseMs: number;
   readonly op: string;
 }
 
@@ -72,6 +74,7 @@ export function decodeWorker(value: unknown): WorkerRecord {
       ),
       running: must(fields.running, isCount),
       stopping: fields.stopping === true,
+      leaseMs: must(fields.leaseMs, isCount),
       op: must(fields.op, isText),
     };
   });

@@ -56,6 +56,7 @@ export class Claimer {
   #patience: Timer | null = null;
   #isPaused = false;
   #isDue = true;
+  #foundNothing = false;
   #contendedAt = -Infinity;
   #loop: Promise<void> = Promise.resolve();
 
@@ -81,6 +82,11 @@ export class Claimer {
   /** Whether it neither runs nor holds anything. */
   get isIdle(): boolean {
     return this.#running === 0 && this.#ready.length === 0;
+  }
+
+  /** Whether nothing runs, and the last look found nothing due. A group that is paused has nothing due. */
+  get isDrained(): boolean {
+    return this.isIdle && (this.#isPaused || (this.#foundNothing && !this.#isDue));
   }
 
   /** Begins to claim. */
@@ -146,6 +152,7 @@ export class Claimer {
       window,
     });
     if (claimed.contended) this.#contendedAt = clock.monotonic();
+    this.#foundNothing = claimed.leases.length === 0 && !claimed.contended && !claimed.more;
     for (const lease of claimed.leases) this.#take(lease);
     if (claimed.contended && claimed.leases.length === 0) return 1 + this.#store.random.next() * 10;
     if (claimed.more || this.#isDue) return 0;

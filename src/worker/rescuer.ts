@@ -2,13 +2,14 @@
  * Finds dead workers and takes their tasks back. Every worker does this for all others; two at once do no harm.
  *
  * A worker is dead when the version of its heartbeat has stood still for a lease's time on this worker's own monotonic
- * clock, or when there is a lease but no heartbeat at all. Observations that are older than they look, since this process
- * was suspended or the database was away, are begun anew: then everybody had no chance to beat.
+ * clock, or when there is a lease but no heartbeat at all. The time is the one that the heartbeat names, by which the dead
+ * worker fenced itself. Observations that are older than they look, since this process was suspended or the database was
+ * away, are begun anew: then everybody had no chance to beat.
  *
  * @module
  */
 
-import { CHUNK_SWEEP_MS } from "../core/limits.ts";
+import { CHUNK_SWEEP_MS, LEASE_MS_DEFAULT } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { listLeases, listWorkers, type StoredWorker } from "../store/beat.ts";
 import { buryWorker, type Death, rescueLease } from "../store/rescue.ts";
@@ -17,7 +18,6 @@ import { sweepChunks } from "../store/sweep.ts";
 
 /** What the rescuer tells its worker. */
 export interface RescuerHost {
-  readonly leaseMs: number;
   readonly sweepMs: number;
   /** This worker's own id. */
   id(): string;
@@ -97,10 +97,12 @@ export class Rescuer {
     this.#sweptAt = now;
     if (gapMs > 3 * this.#host.sweepMs) this.#seen.clear();
     const dead = new Set<string>();
-    for (const { id, version } of workers) {
+    for (const { id, version, record } of workers) {
       const seen = this.#seen.get(id);
       if (seen?.version !== version) this.#seen.set(id, { version, since: now });
-      else if (now - seen.since >= this.#host.leaseMs && id !== this.#host.id()) dead.add(id);
+      else if (
+        now - seen.since >= (record?.leaseMs ?? LEASE_MS_DEFAULT) && id !== this.#host.id()
+      ) dead.add(id);
     }
     for (const id of [...this.#seen.keys()]) {
       if (!workers.some((worker) => worker.id === id)) this.#seen.delete(id);

@@ -116,6 +116,7 @@ export class Worker {
         ),
         running: this.#attempts.size,
         stopping: this.#isStopping,
+        leaseMs,
       }),
       heldLeases: () => new Set(this.#leases.keys()),
       onLeases: (stored, held) => this.#onLeases(stored, held),
@@ -126,7 +127,6 @@ export class Worker {
       onTrouble: (error) => this.#trouble("heartbeat", error),
     });
     this.#rescuer = new Rescuer(setup.store, {
-      leaseMs,
       sweepMs: leaseMs / 3,
       id: () => this.#heartbeat.id,
       onWorkers: (workers) => this.#workers = workers,
@@ -158,6 +158,12 @@ export class Worker {
   /** Resolves when the worker has stopped. */
   get finished(): Promise<StopReason> {
     return this.#finished.promise;
+  }
+
+  /** Whether nothing runs, nothing is due, and every outcome is written. */
+  get isQuiet(): boolean {
+    return this.#attempts.size === 0 && this.#settler.pending === 0 &&
+      [...this.#claimers.values()].every((claimer) => claimer.isDrained);
   }
 
   /** Starts everything. Rejects, with nothing left running, if a handler module cannot be loaded or the database is away. */

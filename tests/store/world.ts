@@ -284,6 +284,7 @@ export const ABOUT = {
   groups: { g: 10 },
   running: 0,
   stopping: false,
+  leaseMs: 15_000,
 } as const;
 
 /** Sets up a kind of database; `close` ends it. */
