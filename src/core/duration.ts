@@ -49,7 +49,8 @@ export function toMilliseconds(duration: Duration, what: string): number {
       `Cannot read ${what}: ${shown(duration)} is not between 0 and 100 years`,
     );
   }
-  return Math.ceil(ms);
+  // No negative zero: as a part of a key it is another one than zero.
+  return Math.ceil(ms) + 0;
 }
 
 /**
@@ -66,7 +67,7 @@ export function toEpochMs(instant: Instant, what: string): number {
       } is no valid instant; pass a Date or epoch milliseconds from 1970 to 9999`,
     );
   }
-  return Math.floor(ms);
+  return Math.floor(ms) + 0;
 }
 
 /** A short, printable form of any value, for messages. */

@@ -38,7 +38,8 @@ export function checkName(name: unknown, what: string): string {
  */
 export function checkInteger(value: unknown, what: string, min: number, max: number): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) {
-    return value;
+    // No negative zero: as a part of a key it is another one than zero.
+    return value + 0;
   }
   throw new InvalidArgument(
     `Cannot use ${shown(value)} as ${what}: it is not a whole number from ${min} to ${max}`,
