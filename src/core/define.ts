@@ -55,7 +55,10 @@ export interface TaskOptions<Input, Output, R> {
   readonly schema?: StandardSchema<Input, Output>;
   /** Default: 10 retries, exponential with jitter. A number changes how many; a function is a rule of its own. */
   readonly retry?: Retry;
-  /** How long an attempt may take. Default: what the group says, else no bound. */
+  /**
+   * How long an attempt may take, for tasks that are initiated (or scheduled) by the definition; one initiated by group
+   * and name has its own timeout or the group's. Default: what the group says, else no bound.
+   */
   readonly timeout?: Duration;
   /** Does the work. */
   readonly run: (data: Output, context: TaskContext, task: Task) => R | Promise<R>;
