@@ -7,6 +7,7 @@
 import { type Duration, toMilliseconds } from "./core/duration.ts";
 import {
   KitClosed,
+  KvUnavailable,
   ResultGetPrevented,
   ResultGetTimedOut,
   TaskCancelled,
@@ -79,6 +80,7 @@ export class Result<T = unknown> {
    * @throws {ResultGetPrevented} If it is called inside a handler, without `allowInHandler`.
    * @throws {InvalidData} If the result cannot be decoded.
    * @throws {KitClosed} If the Kit is closed meanwhile.
+   * @throws {KvUnavailable} If the database cannot be read.
    * @throws The reason of `signal`, when it aborts.
    */
   async get(options: GetOptions = {}): Promise<T> {
@@ -111,6 +113,10 @@ export class Result<T = unknown> {
         if (leftMs <= 0) throw new ResultGetTimedOut(this.id, timeoutMs ?? 0);
         await waker.wait(Math.min(pollMs, leftMs));
       }
+    } catch (error) {
+      // A read that is under way when the Kit closes fails with the connection.
+      if (closed.aborted && error instanceof KvUnavailable) throw new KitClosed("get a result");
+      throw error;
     } finally {
       listener.stop();
       signal?.removeEventListener("abort", wake);
