@@ -91,7 +91,7 @@ interface Process {
   readonly name: string;
   readonly clock: VirtualClock;
   readonly kv: SimKv;
-  kit: Kit | null;
+  kit: Promise<Kit> | null;
   worker: RunningWorker | null;
 }
 
@@ -248,8 +248,6 @@ class World implements Witness {
       await this.#turn({ until, untilMs: time.nowMs + HEALTHY_MS_MAX });
       if (!this.#isOver()) this.fail("I15", this.#whatHangs());
       await this.#rest(until);
-      for (const checker of this.#checkers) checker.end?.();
-      this.#checkPlanted();
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       this.#violation ??= error;
@@ -262,14 +260,24 @@ class World implements Witness {
     const { plan, time } = this;
     if (plan.schedules.length > 0) {
       await this.#turn({ untilMs: time.nowMs + 90_000 });
-      return await this.#turn({ until, untilMs: time.nowMs + 300_000 });
+      await this.#turn({ until, untilMs: time.nowMs + 300_000 });
+      return this.#end();
     }
-    if (!this.#hasLateCopies()) return;
-    // Nobody has to live to see them refused; in a swarm they do, to see what they make of one that is not.
-    if (plan.profile === "safety") {
+    // In a swarm everybody lives on, to see what they make of a late copy; else nobody has to.
+    if (plan.profile !== "swarm") {
+      this.#end();
       for (const process of [...this.#workers, ...this.#clients]) process?.clock.kill();
     }
-    await this.#turn({ untilMs: time.nowMs + QUIET_MS });
+    if (this.#hasLateCopies()) await this.#turn({ untilMs: time.nowMs + QUIET_MS });
+    if (plan.profile === "swarm") {
+      await this.#turn({ until, untilMs: time.nowMs + HEALTHY_MS_MAX });
+      this.#end();
+    }
+  }
+
+  #end(): void {
+    for (const checker of this.#checkers) checker.end?.();
+    this.#checkPlanted();
   }
 
   async #turn(bounds: { untilMs: number; until?: () => boolean }): Promise<void> {
@@ -343,20 +351,24 @@ class World implements Witness {
     process.clock.schedule(0, () => void this.#openKit(process));
   }
 
-  async #openKit(process: Process): Promise<Kit> {
+  /** The Kit of a process: one, since two would draw the same ids. */
+  #openKit(process: Process): Promise<Kit> {
+    process.kit ??= this.#tryOpen(process);
+    return process.kit;
+  }
+
+  async #tryOpen(process: Process): Promise<Kit> {
     const { clock, name, kv } = process;
     const { Kit } = this.#production;
     while (true) {
       try {
-        const kit = await Kit.open({
+        return await Kit.open({
           kv,
           handler: this.#handlerOf(process),
           clock,
           random: this.#random.fork(name),
           prefix: PREFIX,
         });
-        process.kit = kit;
-        return kit;
       } catch (error) {
         this.#checkDocumented("open", error);
         await sleep(clock, 500);
@@ -569,7 +581,7 @@ class World implements Witness {
     this.#openCalls++;
     process.clock.schedule(0, async () => {
       try {
-        const kit = process.kit ?? await this.#openKit(process);
+        const kit = await this.#openKit(process);
         await act(kit);
       } catch (error) {
         this.#checkDocumented(what, error);

@@ -57,9 +57,12 @@ export const blame: MakeChecker = (witness) => {
           if (isLost) {
             witness.fail("I11", `task ${name} was held to have lost its lease by its owner`);
           }
-          lost.delete(id);
+          // A task that is given back has proven nothing; one that came to an end of its own has.
+          if (!isGivenBack) lost.delete(id);
           if (isBack) {
-            if (after.lost !== 0) witness.fail("I11", `task ${name} came back with lost leases`);
+            if (after.lost !== (lost.get(id) ?? 0)) {
+              witness.fail("I11", `task ${name} came back with ${after.lost} lost leases`);
+            }
             if (isGivenBack) witness.cover("attempt given back");
             else {
               retries.set(id, (retries.get(id) ?? 0) + 1);
