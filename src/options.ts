@@ -106,7 +106,10 @@ export interface WorkerOptions {
   readonly grace?: Duration;
   /** After this long without a heartbeat a worker is held to be dead; it beats three times as often. Default: 15 s. */
   readonly lease?: Duration;
-  /** Recurring schedules to look after, by scheduler. Entries that are kept in the database are looked after in any case. */
+  /**
+   * Recurring schedules to look after, by scheduler. Entries that are kept in the database are looked after beside them. A
+   * worker without `maintenance` fires neither.
+   */
   readonly schedules?: Schedules;
   /** The IANA time zone of schedules that have none of their own. Default: `"UTC"`. */
   readonly timeZone?: string;

@@ -5,7 +5,7 @@
  */
 
 import { type Instant, toEpochMs } from "./core/duration.ts";
-import { Conflict, InvalidArgument, InvalidSchedule, OutcomeUnknown } from "./core/errors.ts";
+import { Conflict, InvalidArgument, InvalidSchedule, KvUnavailable } from "./core/errors.ts";
 import type { TaskHandler } from "./core/handler.ts";
 import { SCHEDULE_LIST_POINTS_MAX, SCHEDULE_POINTS_MAX } from "./core/limits.ts";
 import { checkInteger, checkName } from "./core/validate.ts";
@@ -17,19 +17,21 @@ import {
   toStoredJSON,
 } from "./schedule/entry.ts";
 import { begin, pointsBetween } from "./schedule/plan.ts";
+import { nextPoint } from "./schedule/schedule.ts";
 import { describe, draftOf } from "./schedule/scheduler.ts";
-import { enqueue } from "./store/enqueue.ts";
+import { type Draft, enqueue } from "./store/enqueue.ts";
 import {
+  changeSchedule,
   fireSchedule,
   listSchedules,
   pointsPerCommit,
-  putSchedule,
   readSchedule,
   removeSchedule,
   type ScheduleRecord,
   type StoredSchedule,
 } from "./store/schedules.ts";
 import type { Store } from "./store/store.ts";
+import { tries } from "./store/tries.ts";
 
 /** An entry as an onlooker sees it. */
 export interface ScheduleInfo {
@@ -41,7 +43,10 @@ export interface ScheduleInfo {
   readonly group: string;
   /** The name of its tasks. */
   readonly name: string;
-  /** `"code"`: it lives in the program of the workers; `"stored"`: in the database alone. */
+  /**
+   * `"stored"`: it lives in the database alone, and every worker looks after it. `"code"`: a worker was started with it; it
+   * fires as long as one that has it runs, and stays in the list until it is removed.
+   */
   readonly source: "code" | "stored";
   /** The schedule as plain data; null for one of the user's own kind. */
   readonly schedule: unknown;
@@ -53,16 +58,16 @@ export interface ScheduleInfo {
   readonly decided: Date;
   /** Its next points, as many as were asked for; empty for a paused one and for one of the user's own kind. */
   readonly next: readonly Date[];
-  /** The task that it made last. */
+  /** The task of its last point. */
   readonly lastTask: string | null;
+  /** Why its points cannot be told: what is stored of its schedule is none. Null if all is well. */
+  readonly error: string | null;
 }
 
 /** Names one entry: its key in the scheduler `"main"`, or both. */
 export type ScheduleName = string | { readonly scheduler: string; readonly key: string };
 
 const SCHEDULER_DEFAULT = "main";
-/** How often an entry that others write too is read again. */
-const TRIES_MAX = 20;
 
 /**
  * The recurring schedules of a database; `kit.schedules`.
@@ -93,31 +98,28 @@ export class ScheduleStore {
     this.#checkOpen = checkOpen;
   }
 
-  /** All entries (of one scheduler, if it is named), each with its next points: `next` of them, 0 to 100, 1 by default. */
+  /**
+   * All entries (of one scheduler, if it is named), each with its next points: `next` of them, 0 to 100, 1 by default. An
+   * entry whose record cannot be read is left out; workers tell of it.
+   */
   async list(options: { scheduler?: string; next?: number } = {}): Promise<ScheduleInfo[]> {
     this.#checkOpen("list schedules");
     const { scheduler, next = 1 } = options;
     checkInteger(next, "next", 0, SCHEDULE_LIST_POINTS_MAX);
+    if (scheduler !== undefined) checkName(scheduler, "a scheduler");
     const all = await listSchedules(this.#store, scheduler);
     return all.map((stored) => this.#info(stored, next));
   }
 
-  #info(stored: StoredSchedule, next: number): ScheduleInfo {
+  #info(stored: StoredSchedule, nextMax: number): ScheduleInfo {
     const { record, scheduler, key } = stored;
     const { group, name, source, schedule, timeZone, paused, lastTask } = record;
-    let points: number[] = [];
-    const entry = paused || next === 0 ? null : fromStored(stored);
-    if (entry !== null) {
-      let after = Math.max(record.decidedMs, this.#store.clock.now());
-      for (
-        let point = entry.schedule.next(after, timeZone);
-        point !== null;
-        point = entry.schedule.next(after, timeZone)
-      ) {
-        points = [...points, point];
-        if (points.length >= next) break;
-        after = point;
-      }
+    let next: Date[] = [];
+    let error: string | null = null;
+    try {
+      if (!paused && nextMax > 0) next = this.#next(stored, nextMax);
+    } catch (cause) {
+      error = cause instanceof Error ? cause.message : String(cause);
     }
     const decided = new Date(record.decidedMs);
     return {
@@ -130,18 +132,34 @@ export class ScheduleStore {
       timeZone,
       paused,
       decided,
-      next: points.map((ms) => new Date(ms)),
+      next,
       lastTask,
+      error,
     };
+  }
+
+  #next(stored: StoredSchedule, nextMax: number): Date[] {
+    const entry = fromStored(stored);
+    const points: Date[] = [];
+    let point = Math.max(stored.record.decidedMs, this.#store.clock.now());
+    while (entry !== null && points.length < nextMax) {
+      const next = nextPoint(entry.schedule, point, entry.timeZone);
+      if (next === null) break;
+      point = next;
+      points.push(new Date(point));
+    }
+    return points;
   }
 
   /**
    * Adds an entry to the database, or changes it. Every worker looks after it from then on. A new one begins now; so does
-   * one whose schedule changes.
+   * one whose schedule changes. One that is paused stays so.
    *
    * @param options The scheduler it belongs to (default: `"main"`), and the IANA time zone of a schedule that has none of
    * its own (default: `"UTC"`).
    * @throws {InvalidSchedule} If its schedule is none, or of a kind that cannot be stored.
+   * @throws {InvalidArgument} If a name or an option cannot be used.
+   * @throws {InvalidData} If the data does not fit the definition or cannot be encoded.
    * @throws {Conflict} If an entry of the program has the same name.
    */
   async set(
@@ -158,10 +176,12 @@ export class ScheduleStore {
     );
     if (toStoredJSON(read.schedule) === null) {
       throw new InvalidSchedule(
-        `Cannot store entry "${read.key}": its schedule has no toJSON; pass it to the workers as schedules instead`,
+        `Cannot set entry "${read.key}": only a RegularSchedule, CronSchedule or IntervalSchedule can be stored; ` +
+          "start workers with it instead",
       );
     }
-    await this.#change(read.scheduler, read.key, (stored) => {
+    const how = { act: "set the schedule", overDamaged: true };
+    await changeSchedule(this.#store, read, how, (stored) => {
       if (stored?.record.source === "code") {
         throw new Conflict(
           `Cannot set entry "${read.key}": a program's own entry has that name; change it there`,
@@ -179,27 +199,27 @@ export class ScheduleStore {
     });
   }
 
-  /** Removes an entry; false if there is none. An entry of a program that still runs comes back with its next start. */
+  /**
+   * Removes an entry; false if there is none. Its points do not fire any more, and what is remembered of it is forgotten.
+   * An entry of a program comes back, and begins anew, when a worker is started with it.
+   */
   async remove(name: ScheduleName): Promise<boolean> {
     this.#checkOpen("remove a schedule");
-    const { scheduler, key } = readName(name);
-    for (let n = 0; n < TRIES_MAX; n++) {
-      const stored = await readSchedule(this.#store, scheduler, key);
-      if (stored === null) return n > 0;
-      if (await removeSchedule(this.#store, stored)) return true;
-    }
-    throw new OutcomeUnknown("remove the schedule", []);
+    return await removeSchedule(this.#store, readName(name));
   }
 
   /**
-   * No point of the entry fires until it is resumed.
+   * No point of the entry fires until it is resumed; not after a restart with a changed schedule either.
    *
    * @throws {InvalidArgument} If there is no such entry.
    */
   async pause(name: ScheduleName): Promise<void> {
     this.#checkOpen("pause a schedule");
-    const { scheduler, key } = readName(name);
-    await this.#change(scheduler, key, (stored) => ({ ...existing(stored, key), paused: true }));
+    await this.#change(
+      "pause the schedule",
+      readName(name),
+      (record) => record.paused ? null : { ...record, paused: true },
+    );
   }
 
   /**
@@ -209,25 +229,22 @@ export class ScheduleStore {
    */
   async resume(name: ScheduleName): Promise<void> {
     this.#checkOpen("resume a schedule");
-    const { scheduler, key } = readName(name);
-    await this.#change(scheduler, key, (stored) => {
-      const record = existing(stored, key);
-      const decidedMs = record.paused
-        ? Math.max(record.decidedMs, this.#store.clock.now())
-        : record.decidedMs;
+    await this.#change("resume the schedule", readName(name), (record) => {
+      if (!record.paused) return null;
+      const decidedMs = Math.max(record.decidedMs, this.#store.clock.now());
       return { ...record, paused: false, decidedMs };
     });
   }
 
   /**
-   * Initiates a task of the entry now, beside its points. Returns the task's id.
+   * Initiates a task of the entry now, beside its points, also if it is paused. Returns the task's id.
    *
    * @throws {InvalidArgument} If there is no such entry.
    */
   async trigger(name: ScheduleName): Promise<string> {
     this.#checkOpen("trigger a schedule");
     const { scheduler, key } = readName(name);
-    const record = existing(await readSchedule(this.#store, scheduler, key), key);
+    const { record } = existing(await readSchedule(this.#store, { scheduler, key }), key);
     const makes = madeBy(scheduler, key, record);
     const draft = draftOf(this.#store, makes, this.#store.clock.now(), 0);
     const [id] = await enqueue(this.#store, [{
@@ -238,20 +255,27 @@ export class ScheduleStore {
   }
 
   /**
-   * Creates the tasks of the points in a stretch of time (`from` and `to` included) that do not exist yet. Returns how
-   * many were created; doing it again creates none while those are kept.
+   * Creates the tasks of the points in a stretch of the past (`from` and `to` included) that do not exist yet, by the
+   * schedule as it is now. Returns how many were created; doing it again creates none while those are kept. `overlap` and
+   * `jitter` do not matter here, nor does a pause.
    *
-   * @throws {InvalidArgument} If there is no such entry, or it is of the user's own kind, or the stretch has more than
-   * 1,000 points.
+   * @throws {InvalidArgument} If there is no such entry, or it is of the user's own kind, or the stretch ends before it
+   * begins or in the future, or has more than 1,000 points.
+   * @throws {KvUnavailable} If the database does not take it; some of the tasks may have been created.
    */
   async backfill(name: ScheduleName, from: Instant, to: Instant): Promise<number> {
     this.#checkOpen("backfill a schedule");
     const { scheduler, key } = readName(name);
     const [fromMs, toMs] = [toEpochMs(from, "from"), toEpochMs(to, "to")];
-    let stored = await readSchedule(this.#store, scheduler, key);
-    existing(stored, key);
-    let created = 0;
-    const entry = stored === null ? null : fromStored(stored);
+    if (toMs < fromMs || toMs > this.#store.clock.now()) {
+      throw new InvalidArgument(
+        `Cannot backfill "${key}": the stretch ends ${
+          toMs < fromMs ? "before it begins" : "in the future"
+        }`,
+      );
+    }
+    let stored = existing(await readSchedule(this.#store, { scheduler, key }), key);
+    const entry = fromStored(stored);
     if (entry === null) {
       throw new InvalidArgument(
         `Cannot backfill "${key}": only the program that made its schedule knows its points`,
@@ -267,42 +291,43 @@ export class ScheduleStore {
         `Cannot backfill "${key}": there are more than ${SCHEDULE_POINTS_MAX} points; choose a shorter stretch`,
       );
     }
-    const size = pointsPerCommit(this.#store);
-    for (let i = 0; i < points.length;) {
-      if (stored === null) {
-        throw new InvalidArgument(`Cannot backfill "${key}": the entry was removed meanwhile`);
-      }
-      const drafts = points.slice(i, i + size).map((point) =>
-        draftOf(this.#store, entry, point, 0)
-      );
-      const { decidedMs, fingerprint } = stored.record;
-      const fired = await fireSchedule(this.#store, stored, { decidedMs, fingerprint }, drafts);
-      stored = fired.stored;
-      if (!fired.isOurs) continue;
-      created += fired.made.length;
-      i += size;
+    const size = pointsPerCommit(this.#store, entry.data.length);
+    let created = 0;
+    for (let i = 0; i < points.length; i += size) {
+      const drafts = points.slice(i, i + size)
+        .map((point) => draftOf(this.#store, entry, point, 0));
+      const made = await this.#make(stored, drafts);
+      stored = made.stored;
+      created += made.created;
     }
     return created;
   }
 
-  async #change(
-    scheduler: string,
-    key: string,
-    change: (stored: StoredSchedule | null) => Omit<ScheduleRecord, "op">,
-  ): Promise<void> {
-    let stored = await readSchedule(this.#store, scheduler, key);
-    for (let n = 0; n < TRIES_MAX; n++) {
-      const written = await putSchedule(
-        this.#store,
-        scheduler,
-        key,
-        stored?.version ?? null,
-        change(stored),
-      );
-      if (written.isOurs) return;
-      stored = written.stored;
+  /** Makes tasks that do not exist, under the entry as it stands. The entry does not move: its own points are still to come. */
+  async #make(
+    entry: StoredSchedule,
+    drafts: readonly Draft[],
+  ): Promise<{ stored: StoredSchedule; created: number }> {
+    let stored = entry;
+    for await (const _ of tries(this.#store)) {
+      const fired = await fireSchedule(this.#store, stored, stored.record, drafts);
+      stored = existing(fired.stored, entry.key);
+      if (fired.isOurs) return { stored, created: fired.made.length };
     }
-    throw new OutcomeUnknown("change the schedule", []);
+    throw new KvUnavailable(`Cannot backfill "${entry.key}": the database did not take it`);
+  }
+
+  async #change(
+    act: string,
+    name: { scheduler: string; key: string },
+    change: (record: ScheduleRecord) => Omit<ScheduleRecord, "op"> | null,
+  ): Promise<void> {
+    await changeSchedule(
+      this.#store,
+      name,
+      { act, overDamaged: false },
+      (stored) => change(existing(stored, name.key).record),
+    );
   }
 }
 
@@ -316,7 +341,7 @@ function readName(name: ScheduleName): { scheduler: string; key: string } {
   };
 }
 
-function existing(stored: StoredSchedule | null, key: string): ScheduleRecord {
+function existing(stored: StoredSchedule | null, key: string): StoredSchedule {
   if (stored === null) throw new InvalidArgument(`Cannot find a schedule with the key "${key}"`);
-  return stored.record;
+  return stored;
 }

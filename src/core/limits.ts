@@ -176,6 +176,13 @@ export const SCHEDULE_ENTRIES_MAX = 10_000;
 export const SCHEDULE_LIST_POINTS_MAX = 100;
 /** How often the entries of the database are looked at without being told. */
 export const SCHEDULE_LOOK_MS = 30 * SECOND;
+/** Entries whose commits are under way at once. */
+export const SCHEDULE_FIRES_AT_ONCE_MAX = 8;
+/** How soon an entry that could not be fired is tried again: at first, and at most. */
+export const SCHEDULE_PAUSE_FIRST_MS = SECOND;
+export const SCHEDULE_PAUSE_MS_MAX = MINUTE;
+/** Clocks that differ by more are worth a warning: what the one ahead decided, the others wait for. */
+export const SCHEDULE_AHEAD_MS_MAX = MINUTE;
 /** Points that one plan fires or one listing returns; the rest comes with the next. */
 export const SCHEDULE_POINTS_MAX = 1_000;
 /** A point this old still counts as on time: longer than a slow commit or a restart, shorter than an outage. */

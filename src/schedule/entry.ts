@@ -18,7 +18,10 @@ import {
 } from "../core/limits.ts";
 import { checkFields, checkInteger, checkName } from "../core/validate.ts";
 import type { ScheduleRecord, StoredSchedule } from "../store/schedules.ts";
+import { CronSchedule } from "./cron.ts";
+import { IntervalSchedule } from "./interval.ts";
 import { scheduleFromJSON, type ScheduleJSON } from "./json.ts";
+import { RegularSchedule } from "./regular.ts";
 import { readPolicies, type Schedule } from "./schedule.ts";
 import { zoneOf } from "./zone.ts";
 
@@ -121,7 +124,13 @@ export async function readSchedules(
   return read;
 }
 
-/** Checks one entry. */
+/**
+ * Checks one entry.
+ *
+ * @throws {InvalidSchedule} If its schedule is none, or the time zone does not exist.
+ * @throws {InvalidArgument} If a name or an option cannot be used.
+ * @throws {InvalidData} If the data does not fit the definition or cannot be encoded.
+ */
 export async function readEntry(
   scheduler: string,
   entry: ScheduleEntry,
@@ -129,6 +138,7 @@ export async function readEntry(
   handler: TaskHandler,
 ): Promise<ReadEntry> {
   checkFields(entry, "an entry of a scheduler", FIELDS);
+  zoneOf(timeZone);
   const key = checkName(entry.key, "the key of an entry");
   const { schedule, task, data, ttl, priority = PRIORITY_DEFAULT, timeout } = entry;
   if (typeof schedule?.next !== "function") {
@@ -139,7 +149,15 @@ export async function readEntry(
     );
   }
   readPolicies(schedule, `use entry "${key}"`);
-  if (task !== undefined) await task.validate(data);
+  if (task !== undefined) {
+    const isBoth = entry.group !== undefined || entry.name !== undefined;
+    if (typeof task?.validate !== "function" || isBoth) {
+      throw new InvalidArgument(
+        `Cannot use entry "${key}": give either a task made by defineTask, or a group and a name`,
+      );
+    }
+    await task.validate(data);
+  }
   const group = checkName(task?.group ?? entry.group, `the group of entry "${key}"`);
   const name = checkName(task?.name ?? entry.name, `the name of entry "${key}"`);
   const bytes = handler.encodeData(group, name, data);
@@ -162,10 +180,12 @@ export async function readEntry(
   };
 }
 
+/** What can be kept in the database. A class of the user's own may extend one of them: its points are another matter. */
+const KINDS: readonly unknown[] = [RegularSchedule, CronSchedule, IntervalSchedule];
+
 /** The schedule as plain data; null for one of the user's own, which only the program that made it can follow. */
 export function toStoredJSON(schedule: Schedule): unknown {
-  const toJSON: unknown = Reflect.get(schedule, "toJSON");
-  return typeof toJSON === "function" ? JSON.parse(JSON.stringify(schedule)) : null;
+  return KINDS.includes(schedule.constructor) ? JSON.parse(JSON.stringify(schedule)) : null;
 }
 
 /**

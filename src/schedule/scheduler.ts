@@ -8,49 +8,69 @@
  */
 
 import { Buffer } from "node:buffer";
-import { SCHEDULE_LOOK_MS } from "../core/limits.ts";
+import type { Clock } from "../core/clock.ts";
+import { InvalidSchedule, KvUnavailable, UnreadableRecord } from "../core/errors.ts";
+import {
+  SCHEDULE_AHEAD_MS_MAX,
+  SCHEDULE_FIRES_AT_ONCE_MAX,
+  SCHEDULE_LOOK_MS,
+  SCHEDULE_PAUSE_FIRST_MS,
+  SCHEDULE_PAUSE_MS_MAX,
+} from "../core/limits.ts";
 import { scheduledTaskId } from "../core/ids.ts";
 import { serve, Waker } from "../core/waker.ts";
 import type { Listener } from "../store/bells.ts";
 import type { Draft } from "../store/enqueue.ts";
 import {
+  changeSchedule,
   fireSchedule,
   isLastTaskAlive,
   listSchedules,
   pointsPerCommit,
-  putSchedule,
-  readSchedule,
+  type ScheduleName,
+  type ScheduleRecord,
   type StoredSchedule,
 } from "../store/schedules.ts";
 import type { Store } from "../store/store.ts";
 import { type EntryTask, fromStored, type ReadEntry, toStoredJSON } from "./entry.ts";
 import { begin, plan } from "./plan.ts";
-import { readPolicies } from "./schedule.ts";
+import { nextPoint, readPolicies } from "./schedule.ts";
 
 /** What the scheduler tells its worker. */
 export interface SchedulerHost {
+  /** The tasks of these points were made, by this scheduler. */
   onFired(entry: ReadEntry, points: readonly number[]): void;
+  /** These points were left out since the task before them has not ended. */
   onSkipped(entry: ReadEntry, points: readonly number[]): void;
+  /** A clock that ran ahead decided everything up to `decidedMs`: until then the entry fires nothing. */
+  onAhead(entry: ReadEntry, decidedMs: number): void;
   onTrouble(what: string, error: unknown): void;
 }
 
+/** An entry that is looked after. */
 interface Known {
-  readonly entry: ReadEntry;
+  entry: ReadEntry;
   stored: StoredSchedule;
   /** The next point; null if there is none. Undefined until it is planned. */
   nextMs: number | null | undefined;
+  /** How often in a row it could not be planned or fired. */
+  troubles: number;
+  /** Not to be planned before, by the monotonic clock. */
+  retryAt: number;
 }
 
-/** How soon an entry that could not be fired is planned again. */
-const TROUBLE_PAUSE_MS = 1_000;
+/** After so many entries that were only planned, the event loop gets its turn. */
+const PLANS_IN_A_ROW_MAX = 50;
 
 /** Fires entries until it is stopped. */
 export class Scheduler {
   readonly #store: Store;
   readonly #host: SchedulerHost;
-  readonly #code: readonly ReadEntry[];
+  readonly #code: ReadonlyMap<string, ReadEntry>;
   readonly #waker: Waker;
   #known = new Map<string, Known>();
+  /** What was told of entries that stand in the database, so that it is told once. */
+  #told = new Map<string, string>();
   #isStopped = false;
   #lookedAt = -Infinity;
   #mustLook = true;
@@ -59,14 +79,26 @@ export class Scheduler {
 
   constructor(store: Store, code: readonly ReadEntry[], host: SchedulerHost) {
     this.#store = store;
-    this.#code = code;
+    this.#code = new Map(code.map((entry) => [nameOf(entry), entry]));
     this.#host = host;
     this.#waker = new Waker(store.clock);
   }
 
-  /** Notes the entries of the program in the database. Rejects if that is away. */
+  /**
+   * Notes the entries of the program in the database. A new one begins now; so does one whose schedule was changed. Rejects
+   * if the database is away.
+   *
+   * @throws {InvalidSchedule} If a schedule of the user's own fails, or breaks its contract.
+   */
   async register(): Promise<void> {
-    for (const entry of this.#code) await this.#register(entry);
+    if (this.#code.size === 0) return;
+    const nowMs = this.#store.clock.now();
+    for (const entry of this.#code.values()) checkSchedule(entry, nowMs);
+    const noted = new Map<string, StoredSchedule>();
+    for (const stored of await listSchedules(this.#store)) noted.set(nameOf(stored), stored);
+    await this.#inLanes([...this.#code.values()], async (entry) => {
+      if (this.#toNote(entry, noted.get(nameOf(entry)) ?? null) !== null) await this.#note(entry);
+    });
   }
 
   /** Begins to fire. */
@@ -77,7 +109,7 @@ export class Scheduler {
     });
     this.#loop = serve(this.#waker, () => this.#isStopped, () => this.#turn(), (error) => {
       this.#host.onTrouble("schedules", error);
-      return 1_000 * (0.5 + this.#store.random.next());
+      return SCHEDULE_PAUSE_FIRST_MS * (0.5 + this.#store.random.next());
     });
   }
 
@@ -89,38 +121,29 @@ export class Scheduler {
     await this.#loop;
   }
 
-  /** Makes the stored entry what the program says. A new one begins now; so does one whose schedule was changed. */
-  async #register(entry: ReadEntry): Promise<void> {
-    const { scheduler, key } = entry;
-    let stored = await readSchedule(this.#store, scheduler, key);
-    while (true) {
-      const record = stored?.record ?? null;
-      const state = begin(entry.schedule, {
-        state: record,
-        nowMs: this.#store.clock.now(),
-        timeZone: entry.timeZone,
-      });
-      const wanted = {
-        ...describe(entry, "code"),
-        paused: record?.paused ?? false,
-        lastTask: record?.lastTask ?? null,
-        decidedMs: state.decidedMs,
-        fingerprint: state.fingerprint,
-      };
-      if (
-        record !== null &&
-        JSON.stringify({ ...wanted, op: record.op }) === JSON.stringify(sortedLike(wanted, record))
-      ) return;
-      const written = await putSchedule(
-        this.#store,
-        scheduler,
-        key,
-        stored?.version ?? null,
-        wanted,
-      );
-      if (written.isOurs) return;
-      stored = written.stored;
+  async #note(entry: ReadEntry): Promise<void> {
+    try {
+      const options = { act: "note the schedule", overDamaged: true };
+      await changeSchedule(this.#store, entry, options, (stored) => this.#toNote(entry, stored));
+    } catch (error) {
+      // A record from the future is looked after by workers from there; the first look tells of it.
+      if (!(error instanceof UnreadableRecord)) throw error;
     }
+  }
+
+  /** What is to be stored of an entry of the program; null if that is what is stored. */
+  #toNote(entry: ReadEntry, stored: StoredSchedule | null): Omit<ScheduleRecord, "op"> | null {
+    const record = stored?.record ?? null;
+    const { decidedMs, fingerprint } = begin(entry.schedule, {
+      state: record,
+      nowMs: this.#store.clock.now(),
+      timeZone: entry.timeZone,
+    });
+    const { paused = false, lastTask = null, op = "" } = record ?? {};
+    const wanted = { ...describe(entry, "code"), paused, lastTask, decidedMs, fingerprint };
+    const isStored = record !== null && record.fingerprint === fingerprint &&
+      descriptionOf(record) === descriptionOf({ ...wanted, op });
+    return isStored ? null : wanted;
   }
 
   /** Fires what is due; returns how long to sleep. */
@@ -129,97 +152,220 @@ export class Scheduler {
     if (this.#mustLook || clock.monotonic() - this.#lookedAt >= SCHEDULE_LOOK_MS) {
       await this.#look();
     }
+    const due = [...this.#known.values()].filter((known) => this.#isDue(known));
+    await this.#inLanes(due, (known) => this.#tryToFire(known));
+    // As of now: what came first in this turn may be due again.
+    return this.#sleepMs();
+  }
+
+  #isDue({ stored, nextMs, retryAt }: Known): boolean {
+    const { clock } = this.#store;
+    if (stored.record.paused || nextMs === null) return false;
+    return nextMs === undefined ? clock.monotonic() >= retryAt : clock.now() >= nextMs;
+  }
+
+  #sleepMs(): number {
+    const { clock } = this.#store;
+    const [wallMs, monotonicMs] = [clock.now(), clock.monotonic()];
     let sleepMs = SCHEDULE_LOOK_MS;
-    for (const known of this.#known.values()) {
-      if (this.#isStopped) return 0;
-      if (known.stored.record.paused) continue;
-      if (known.nextMs === undefined || (known.nextMs !== null && known.nextMs <= clock.now())) {
-        try {
-          await this.#fire(known);
-        } catch (error) {
-          // Planned anew with the next turn; a schedule that throws must not stop the others.
-          this.#host.onTrouble(`schedule "${known.entry.key}"`, error);
-          known.nextMs = undefined;
-          sleepMs = Math.min(sleepMs, TROUBLE_PAUSE_MS);
-        }
-      }
-      if (typeof known.nextMs === "number") {
-        sleepMs = Math.min(sleepMs, Math.max(0, known.nextMs - clock.now()));
-      }
+    for (const { stored, nextMs, retryAt } of this.#known.values()) {
+      if (stored.record.paused || nextMs === null) continue;
+      const waitMs = nextMs === undefined ? retryAt - monotonicMs : nextMs - wallMs;
+      sleepMs = Math.min(sleepMs, Math.max(0, waitMs));
     }
     return sleepMs;
+  }
+
+  /** Does something for each item, a few at once, and lets others have their turn in between. */
+  async #inLanes<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+    const { clock } = this.#store;
+    let next = 0;
+    const lane = async () => {
+      while (next < items.length && !this.#isStopped) {
+        const item = items[next++] as T;
+        await act(item);
+        if (next % PLANS_IN_A_ROW_MAX === 0) await nextTurn(clock);
+      }
+    };
+    const lanes = Math.min(SCHEDULE_FIRES_AT_ONCE_MAX, items.length);
+    await Promise.all(Array.from({ length: lanes }, lane));
   }
 
   /** Reads all entries: those of the database may have been added, changed or removed. */
   async #look(): Promise<void> {
     this.#mustLook = false;
     this.#lookedAt = this.#store.clock.monotonic();
-    const mine = new Map(this.#code.map((entry) => [nameOf(entry), entry]));
     const known = new Map<string, Known>();
-    for (const stored of await this.#list()) {
-      try {
-        const entry = stored.record.source === "code"
-          ? mine.get(nameOf(stored)) ?? null
-          : fromStored(stored);
-        if (entry === null) continue;
-        const before = this.#known.get(nameOf(stored));
-        const nextMs = before?.stored.version === stored.version ? before.nextMs : undefined;
-        known.set(nameOf(stored), { entry, stored, nextMs });
-      } catch (error) {
-        this.#host.onTrouble(`schedule "${stored.key}"`, error);
+    const toldBefore = this.#told;
+    this.#told = new Map();
+    const keepTold = (name: string) => {
+      const told = toldBefore.get(name);
+      if (told !== undefined) this.#told.set(name, told);
+    };
+    const stored = await this.#list((name, version, error) => {
+      keepTold(nameOf(name));
+      this.#tellOnce(name, version, () => this.#host.onTrouble(titleOf(name), error));
+    });
+    for (const one of stored) {
+      const name = nameOf(one);
+      keepTold(name);
+      const before = this.#known.get(name);
+      if (before?.stored.version === one.version) {
+        known.set(name, before);
+        this.#tellIfAhead(before);
+        continue;
       }
+      const entry = this.#entryOf(one, before);
+      if (entry === null) continue;
+      const now = { entry, stored: one, nextMs: undefined, troubles: 0, retryAt: -Infinity };
+      known.set(name, now);
+      this.#tellIfAhead(now);
     }
     this.#known = known;
   }
 
-  async #list(): Promise<StoredSchedule[]> {
+  async #list(
+    onUnreadable: (name: ScheduleName, version: string, error: unknown) => void,
+  ): Promise<StoredSchedule[]> {
     try {
-      return await listSchedules(this.#store);
+      return await listSchedules(
+        this.#store,
+        undefined,
+        (entry) => onUnreadable(entry, entry.version, entry.error),
+      );
     } catch (error) {
       this.#mustLook = true;
       throw error;
     }
   }
 
-  /** Fires the points that are due, one commit after another, until the entry has caught up. */
+  /** The entry behind a record, if it is ours to look after. What it was before is kept where that is the same. */
+  #entryOf(stored: StoredSchedule, before?: Known): ReadEntry | null {
+    if (stored.record.source === "code") return this.#code.get(nameOf(stored)) ?? null;
+    if (
+      before !== undefined && before.stored.record.source === "stored" &&
+      descriptionOf(before.stored.record) === descriptionOf(stored.record)
+    ) return before.entry;
+    try {
+      return fromStored(stored);
+    } catch (error) {
+      this.#tellOnce(
+        stored,
+        stored.version,
+        () => this.#host.onTrouble(titleOf(stored), error),
+      );
+      return null;
+    }
+  }
+
+  #tellIfAhead({ entry, stored: { record, version } }: Known): void {
+    const aheadMs = record.decidedMs - this.#store.clock.now();
+    if (record.paused || aheadMs <= SCHEDULE_AHEAD_MS_MAX) return;
+    this.#tellOnce(entry, version, () => this.#host.onAhead(entry, record.decidedMs));
+  }
+
+  #tellOnce(name: ScheduleName, what: string, tell: () => void): void {
+    if (this.#told.get(nameOf(name)) === what) return;
+    this.#told.set(nameOf(name), what);
+    tell();
+  }
+
+  /** One that cannot be fired, for whatever reason, must not stop the others. It is tried again, ever more seldom. */
+  async #tryToFire(known: Known): Promise<void> {
+    try {
+      await this.#fire(known);
+      known.troubles = 0;
+    } catch (error) {
+      const { clock, random } = this.#store;
+      const pauseMs = Math.min(
+        SCHEDULE_PAUSE_FIRST_MS * 2 ** known.troubles,
+        SCHEDULE_PAUSE_MS_MAX,
+      );
+      known.troubles++;
+      known.nextMs = undefined;
+      known.retryAt = clock.monotonic() + pauseMs * (0.5 + random.next());
+      this.#host.onTrouble(titleOf(known.entry), error);
+    }
+  }
+
+  /**
+   * Fires the points that are due, as many as one commit takes; where there are more, the entry is due again in the next
+   * turn, so that an entry that catches up does not hold up the others.
+   */
   async #fire(known: Known): Promise<void> {
-    const { entry } = known;
-    const { schedule, timeZone } = entry;
-    const { overlap, jitterMs } = readPolicies(schedule, "fire a schedule");
     while (!this.#isStopped) {
-      const nowMs = this.#store.clock.now();
-      const { stored } = known;
+      const { entry, stored } = known;
+      const { schedule, timeZone } = entry;
+      const { overlap, jitterMs } = readPolicies(schedule, `fire ${titleOf(entry)}`);
       const planned = plan(schedule, {
         state: stored.record,
-        nowMs,
+        nowMs: this.#store.clock.now(),
         timeZone,
-        limit: pointsPerCommit(this.#store),
+        limit: pointsPerCommit(this.#store, entry.data.length),
       });
       known.nextMs = planned.nextMs;
       if (planned.state === stored.record) return;
+
       let { points } = planned;
       if (overlap === "skip" && points.length > 0) {
         // One task at a time: the first of them, unless the one before has not ended.
-        const isBusy = await isLastTaskAlive(this.#store, stored);
-        const skipped = isBusy ? points : points.slice(1);
-        if (skipped.length > 0) this.#host.onSkipped(entry, skipped);
-        points = isBusy ? [] : points.slice(0, 1);
+        points = await isLastTaskAlive(this.#store, stored) ? [] : points.slice(0, 1);
       }
       const drafts = points.map((point) => draftOf(this.#store, entry, point, jitterMs));
-      const fired = await fireSchedule(this.#store, stored, planned.state, drafts);
+      const lastTask = drafts.at(-1)?.record.id ?? stored.record.lastTask;
+      const fired = await fireSchedule(this.#store, stored, { ...planned.state, lastTask }, drafts);
       if (fired.stored === null) {
         // Removed meanwhile.
         this.#known.delete(nameOf(entry));
         return;
       }
-      known.stored = fired.stored;
-      if (fired.isOurs && fired.made.length > 0) {
-        this.#host.onFired(entry, fired.made.map(({ scheduledMs }) => scheduledMs ?? 0));
+      if (fired.isOurs) {
+        known.stored = fired.stored;
+        this.#tellFired(entry, planned.points.slice(points.length), fired.made.map(pointOf));
+        return;
       }
+      if (fired.stored.version === stored.version) {
+        throw new KvUnavailable(`Cannot fire ${titleOf(entry)}: the database did not take it`);
+      }
+      // Another scheduler was first, or somebody changed the entry: plan again from what is there now.
+      const now = this.#entryOf(fired.stored, known);
+      if (now === null) {
+        this.#known.delete(nameOf(entry));
+        return;
+      }
+      known.entry = now;
+      known.stored = fired.stored;
       if (fired.stored.record.paused) return;
-      // Another scheduler was first, or there is more: plan again from what is there now.
     }
   }
+
+  #tellFired(entry: ReadEntry, skipped: readonly number[], made: readonly number[]): void {
+    if (made.length > 0) this.#host.onFired(entry, made);
+    if (skipped.length > 0) this.#host.onSkipped(entry, skipped);
+  }
+}
+
+/** Refuses what would fail at its first point; what is of Taskkit's own kinds was checked when it was made. */
+function checkSchedule({ schedule, timeZone, key }: ReadEntry, nowMs: number): void {
+  try {
+    nextPoint(schedule, nowMs, timeZone);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new InvalidSchedule(`Cannot use entry "${key}": its schedule fails: ${why}`, { cause });
+  }
+}
+
+function pointOf({ scheduledMs, dueMs }: { scheduledMs: number | null; dueMs: number }): number {
+  return scheduledMs ?? dueMs;
+}
+
+/** An entry, for messages. */
+function titleOf({ scheduler, key }: ScheduleName): string {
+  return `schedule "${scheduler}/${key}"`;
+}
+
+function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.soon(resolve));
 }
 
 /** The task that an entry makes at a point. */
@@ -268,12 +414,22 @@ export function describe(entry: ReadEntry, source: "code" | "stored") {
   };
 }
 
-function nameOf({ scheduler, key }: { scheduler: string; key: string }): string {
+function nameOf({ scheduler, key }: ScheduleName): string {
   return JSON.stringify([scheduler, key]);
 }
 
-/** The record's fields in the order of `wanted`, so that both compare as text. */
-function sortedLike(wanted: object, record: object): object {
-  const fields = Object.keys(wanted).map((field) => [field, Reflect.get(record, field)]);
-  return { ...Object.fromEntries(fields), op: Reflect.get(record, "op") };
+/** What makes an entry of the database another one: all but its state. */
+function descriptionOf(record: ScheduleRecord): string {
+  const { source, group, name, data, ttlMs, priority, timeoutMs, schedule, timeZone } = record;
+  return JSON.stringify([
+    source,
+    group,
+    name,
+    data,
+    ttlMs,
+    priority,
+    timeoutMs,
+    schedule,
+    timeZone,
+  ]);
 }

@@ -193,6 +193,13 @@ export class Keyspace {
       : this.#key("schedule", scheduler);
     return this.after(prefix, last);
   }
+  /** The names of an entry's key; null for a key that none of ours looks like. */
+  readSchedule(entry: Entry): { scheduler: string; key: string } | null {
+    const [scheduler, key, ...more] = entry.key.slice(this.prefix.length + 1);
+    return typeof scheduler === "string" && typeof key === "string" && more.length === 0
+      ? { scheduler, key }
+      : null;
+  }
   scheduleBell(): Key {
     return this.#key("bell", "schedule");
   }

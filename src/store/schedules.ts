@@ -2,12 +2,16 @@
  * Transactions of recurring schedules. One record an entry holds what it makes and how far it has come.
  *
  * ```text
- * put      checks the record; sets it; rings the schedules' doorbell
- * remove   checks the record; deletes it; rings
- * fire     reads    the keys of the points' tasks, to leave out those that exist (a backfill, an earlier life)
+ * change   reads    the record
+ *          checks   it is as it was read
+ *          sets     it; the schedules' doorbell; below `aside` the bytes of a record that cannot be read
+ *          doubtful reads the record: our token → committed; anything else → started again from what is there
+ * remove   checks   the record; deletes it; rings
+ * fire     reads    the record and the keys of the points' tasks, to leave out those that exist (a backfill, an earlier
+ *                   life), and to come to nothing at once if somebody was first
  *          checks   the record; each task's key is absent
  *          sets     the record at its new state; the tasks, their due entries, the doorbells of their groups
- * doubtful reads the record: our token → committed; anything else → somebody was first
+ *          doubtful reads the record: our token → committed; anything else → not by us
  * ```
  *
  * The state moves in the commit that makes the tasks, under a check of its old version, and a task's id is made from its
@@ -16,15 +20,22 @@
  * @module
  */
 
-import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { UnreadableRecord } from "../core/errors.ts";
+import {
+  INLINE_BYTES_MAX,
+  KV_COMMIT_BYTES_MAX,
+  KV_VALUE_BYTES_MAX,
+  LIST_PAGE_MAX,
+} from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { isTerminal } from "../core/task.ts";
-import { Changes, commit } from "./commit.ts";
+import { Changes, commit, type CommitAnswer } from "./commit.ts";
 import type { Draft } from "./enqueue.ts";
-import type { Key } from "./port.ts";
+import type { Entry, Key } from "./port.ts";
 import { decodeJson, encodeJson, isCount, isText, must } from "./record_codec.ts";
 import { addPayload, addTask, tryDecodeTask } from "./records.ts";
 import { readMany, readOne, readPage, type Store } from "./store.ts";
+import { type Send, untilKnown } from "./tries.ts";
 
 /** What is stored of an entry. */
 export interface ScheduleRecord {
@@ -58,38 +69,51 @@ export interface StoredSchedule {
   readonly record: ScheduleRecord;
 }
 
-/** One entry, or null. */
+/** Which entry. */
+export type ScheduleName = Pick<StoredSchedule, "scheduler" | "key">;
+
+/** An entry whose record cannot be read. */
+export interface UnreadableSchedule extends ScheduleName {
+  readonly version: string;
+  readonly error: UnreadableRecord;
+}
+
+/**
+ * One entry, or null.
+ *
+ * @throws {UnreadableRecord} If its record is damaged or from a newer version.
+ */
 export async function readSchedule(
   store: Store,
-  scheduler: string,
-  key: string,
+  { scheduler, key }: ScheduleName,
 ): Promise<StoredSchedule | null> {
-  const { value, versionstamp } = await readOne(store, store.keys.schedule(scheduler, key));
+  return read({ scheduler, key }, await readOne(store, store.keys.schedule(scheduler, key)));
+}
+
+function read({ scheduler, key }: ScheduleName, entry: Entry): StoredSchedule | null {
+  const { value, versionstamp } = entry;
   return versionstamp === null
     ? null
     : { scheduler, key, version: versionstamp, record: decode(value) };
 }
 
-/** All entries, of one scheduler or of every one. Those that cannot be read are left out. */
-export async function listSchedules(store: Store, scheduler?: string): Promise<StoredSchedule[]> {
+/** All entries, of one scheduler or of every one. Those that cannot be read are told, and stop nothing. */
+export async function listSchedules(
+  store: Store,
+  scheduler?: string,
+  onUnreadable: (entry: UnreadableSchedule) => void = () => {},
+): Promise<StoredSchedule[]> {
   const all: StoredSchedule[] = [];
-  const prefix = store.keys.schedules(scheduler);
-  for (let selector = prefix;;) {
+  for (let selector = store.keys.schedules(scheduler);;) {
     const page = await readPage(store, selector, { limit: LIST_PAGE_MAX });
     for (const entry of page) {
-      const [, name, key] = store.keys.parts(entry);
-      if (typeof name !== "string" || typeof key !== "string" || entry.versionstamp === null) {
-        continue;
-      }
+      const name = store.keys.readSchedule(entry);
+      if (name === null || entry.versionstamp === null) continue;
       try {
-        all.push({
-          scheduler: name,
-          key,
-          version: entry.versionstamp,
-          record: decode(entry.value),
-        });
-      } catch {
-        // One record that cannot be read must not stop the others.
+        all.push({ ...name, version: entry.versionstamp, record: decode(entry.value) });
+      } catch (error) {
+        if (!(error instanceof UnreadableRecord)) throw error;
+        onUnreadable({ ...name, version: entry.versionstamp, error });
       }
     }
     const last = page.at(-1);
@@ -98,29 +122,100 @@ export async function listSchedules(store: Store, scheduler?: string): Promise<S
   }
 }
 
-/** Writes an entry over the version that was read (null: there was none). Returns what lies there now, and whether it is ours. */
-export async function putSchedule(
-  store: Store,
-  scheduler: string,
-  key: string,
-  version: string | null,
-  record: Omit<ScheduleRecord, "op">,
-): Promise<{ stored: StoredSchedule | null; isOurs: boolean }> {
-  return await write(store, scheduler, key, version, { ...record, op: store.ids.token() }, []);
+/** What {@linkcode changeSchedule} is told. */
+export interface ChangeOptions {
+  /** What an error says that it could not do. */
+  readonly act: string;
+  /** Whether a damaged record is set aside and written anew, as if there were none. */
+  readonly overDamaged: boolean;
 }
 
-/** Deletes an entry; false if it was changed or deleted meanwhile. */
-export async function removeSchedule(store: Store, entry: StoredSchedule): Promise<boolean> {
-  const changes = new Changes();
-  const key = store.keys.schedule(entry.scheduler, entry.key);
-  changes.check(key, entry.version);
-  changes.delete(key);
+/**
+ * Writes an entry from what is there; `change` returns null to leave it so. It may be called again, since others write too.
+ *
+ * @throws {UnreadableRecord} If the record is from a newer version, or damaged and not to be written over.
+ * @throws {OutcomeUnknown} If the database did not say in time whether it was written.
+ */
+export async function changeSchedule(
+  store: Store,
+  name: ScheduleName,
+  { act, overDamaged }: ChangeOptions,
+  change: (stored: StoredSchedule | null) => Omit<ScheduleRecord, "op"> | null,
+): Promise<void> {
+  const { keys } = store;
+  const key = keys.schedule(name.scheduler, name.key);
+  const op = store.ids.token();
+  await untilKnown(store, { act, ids: [] }, async (send) => {
+    const entry = await readOne(store, key);
+    const { stored, isDamaged } = readOver(name, entry, overDamaged);
+    // An earlier try whose answer was lost.
+    if (stored?.record.op === op) return true;
+    const wanted = change(stored);
+    if (wanted === null) return true;
+    const changes = new Changes();
+    changes.check(key, entry.versionstamp);
+    changes.set(key, encodeJson({ ...wanted, op }));
+    if (isDamaged) changes.set(keys.aside(key), entry.value);
+    return await sendAndRing(store, send, changes, op) ? true : null;
+  });
+}
+
+function readOver(
+  name: ScheduleName,
+  entry: Entry,
+  overDamaged: boolean,
+): { stored: StoredSchedule | null; isDamaged: boolean } {
+  try {
+    return { stored: read(name, entry), isDamaged: false };
+  } catch (error) {
+    const isDamaged = error instanceof UnreadableRecord && error.code === "CORRUPT_RECORD";
+    if (!overDamaged || !isDamaged) throw error;
+    return { stored: null, isDamaged };
+  }
+}
+
+/**
+ * Deletes an entry, whatever it says; false if there is none.
+ *
+ * @throws {OutcomeUnknown} If the database did not say in time whether it was deleted.
+ */
+export async function removeSchedule(store: Store, name: ScheduleName): Promise<boolean> {
+  const key = store.keys.schedule(name.scheduler, name.key);
+  let isTried = false;
+  const gone = await untilKnown(store, { act: "remove the schedule", ids: [] }, async (send) => {
+    const { versionstamp } = await readOne(store, key);
+    if (versionstamp === null) return isTried ? "removed" : "absent";
+    const changes = new Changes();
+    changes.check(key, versionstamp);
+    changes.delete(key);
+    isTried = true;
+    return await sendAndRing(store, send, changes, store.ids.token()) ? "removed" : null;
+  });
+  return gone === "removed";
+}
+
+/** Whether it is certain that the changes were committed; the schedules' doorbell rings with them. */
+async function sendAndRing(
+  store: Store,
+  send: Send,
+  changes: Changes,
+  op: string,
+): Promise<boolean> {
   const bell = store.keys.scheduleBell();
-  changes.set(bell, new TextEncoder().encode(store.ids.token()));
-  const answer = await commit(store, changes);
-  const isGone = answer.kind === "committed" || (await readOne(store, key)).versionstamp === null;
-  if (isGone) store.bells.ring([bell]);
-  return isGone;
+  changes.set(bell, new TextEncoder().encode(op));
+  const answer = await send(changes);
+  if (answer.kind === "committed") store.bells.ring([bell]);
+  return answer.kind === "committed";
+}
+
+/** What came of {@linkcode fireSchedule}. */
+export interface Fired {
+  /** What lies there now; null if the entry was removed. */
+  readonly stored: StoredSchedule | null;
+  /** Whether we moved it. If not, and the version is still the old one, the database did not take the commit. */
+  readonly isOurs: boolean;
+  /** The tasks that were made; those that existed are not among them. */
+  readonly made: readonly TaskRecord[];
 }
 
 /**
@@ -130,27 +225,56 @@ export async function removeSchedule(store: Store, entry: StoredSchedule): Promi
 export async function fireSchedule(
   store: Store,
   entry: StoredSchedule,
-  next: Pick<ScheduleRecord, "decidedMs" | "fingerprint">,
+  next: Pick<ScheduleRecord, "decidedMs" | "fingerprint" | "lastTask">,
   drafts: readonly Draft[],
-): Promise<{ stored: StoredSchedule | null; isOurs: boolean; made: TaskRecord[] }> {
-  const existing = await readMany(store, drafts.map(({ record }) => store.keys.task(record.id)));
+): Promise<Fired> {
+  const { keys } = store;
+  const key = keys.schedule(entry.scheduler, entry.key);
+  const [now, ...existing] = await readMany(store, [
+    key,
+    ...drafts.map(({ record }) => keys.task(record.id)),
+  ]);
+  if (now !== undefined && now.versionstamp !== entry.version) {
+    return { stored: read(entry, now), isOurs: false, made: [] };
+  }
   const fresh = drafts.filter((_, i) => existing[i]?.versionstamp === null);
-  const lastTask = fresh.at(-1)?.record.id ?? entry.record.lastTask;
-  const record = { ...entry.record, ...next, lastTask, op: store.ids.token() };
-  const { scheduler, key, version } = entry;
-  const written = await write(store, scheduler, key, version, record, fresh);
-  const made = written.isOurs
-    ? fresh.map((draft) => ({
-      ...draft.record,
-      data: { kind: "inline", bytes: draft.data } as const,
-    }))
-    : [];
-  return { ...written, made };
+  const record: ScheduleRecord = { ...entry.record, ...next, op: store.ids.token() };
+  const changes = new Changes();
+  changes.check(key, entry.version);
+  changes.set(key, encodeJson(record));
+  const made: TaskRecord[] = [];
+  for (const draft of fresh) {
+    changes.check(keys.task(draft.record.id), null);
+    const data = addPayload(store, changes, draft.record.id, 0, draft.data);
+    addTask(store, changes, { ...draft.record, data });
+    made.push({ ...draft.record, data });
+  }
+  const bells: Key[] = [...new Set(fresh.map(({ record }) => record.group))].map((group) =>
+    keys.groupBell(group)
+  );
+  for (const bell of bells) changes.set(bell, new TextEncoder().encode(record.op));
+
+  const answer: CommitAnswer = await commit(store, changes);
+  const stored = answer.kind === "committed"
+    ? { ...entry, version: answer.versionstamp, record }
+    : await readSchedule(store, entry);
+  const isOurs = stored?.record.op === record.op;
+  if (isOurs) store.bells.ring(bells);
+  return { stored, isOurs, made: isOurs ? made : [] };
 }
 
-/** How many points one commit can fire on this connection: each takes a check, and so does the entry. */
-export function pointsPerCommit(store: Store): number {
-  return Math.max(2, store.checksMax - 1);
+/** A task without its data, with long names and the keys of its entries, and the record of its schedule: more than they take. */
+const TASK_BYTES_MAX = 6_000;
+
+/**
+ * How many points one commit can fire on this connection, 2 at least: each takes a check (and so does the entry), and the
+ * task's data once, or twice where the due entry has a copy.
+ */
+export function pointsPerCommit(store: Store, dataBytes: number): number {
+  const copies = dataBytes <= INLINE_BYTES_MAX ? 2 : 1;
+  const bytes = TASK_BYTES_MAX + copies * dataBytes;
+  const room = Math.floor((KV_COMMIT_BYTES_MAX - KV_VALUE_BYTES_MAX) / bytes);
+  return Math.max(2, Math.min(store.checksMax - 1, room));
 }
 
 /** Whether the task that the entry made last has not ended. */
@@ -159,42 +283,6 @@ export async function isLastTaskAlive(store: Store, entry: StoredSchedule): Prom
   if (lastTask === null) return false;
   const record = tryDecodeTask((await readOne(store, store.keys.task(lastTask))).value);
   return record !== null && !isTerminal(record.state);
-}
-
-async function write(
-  store: Store,
-  scheduler: string,
-  key: string,
-  version: string | null,
-  record: ScheduleRecord,
-  drafts: readonly Draft[],
-): Promise<{ stored: StoredSchedule | null; isOurs: boolean }> {
-  const changes = new Changes();
-  const recordKey = store.keys.schedule(scheduler, key);
-  changes.check(recordKey, version);
-  changes.set(recordKey, encodeJson(record));
-  const bells = new Set<string>();
-  for (const draft of drafts) {
-    changes.check(store.keys.task(draft.record.id), null);
-    const data = addPayload(store, changes, draft.record.id, 0, draft.data);
-    addTask(store, changes, { ...draft.record, data });
-    bells.add(draft.record.group);
-  }
-  const ring: Key[] = [...bells].map((group) => store.keys.groupBell(group));
-  // An entry that only moved on is of no news to anybody; one that was written is.
-  if (drafts.length === 0) ring.push(store.keys.scheduleBell());
-  for (const bell of ring) {
-    changes.set(bell, new TextEncoder().encode(record.op));
-  }
-  const answer = await commit(store, changes);
-  if (answer.kind === "committed") {
-    store.bells.ring(ring);
-    return { stored: { scheduler, key, version: answer.versionstamp, record }, isOurs: true };
-  }
-  const stored = await readSchedule(store, scheduler, key);
-  const isOurs = stored?.record.op === record.op;
-  if (isOurs) store.bells.ring(ring);
-  return { stored, isOurs };
 }
 
 function decode(value: unknown): ScheduleRecord {

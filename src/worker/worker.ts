@@ -133,7 +133,7 @@ export class Worker {
       onRescued: (worker, tasks) => this.#onRescued(worker, tasks),
       onTrouble: (error) => this.#trouble("rescue", error),
     });
-    this.#scheduler = setup.maintenance || setup.entries.length > 0
+    this.#scheduler = setup.maintenance
       ? new Scheduler(setup.store, setup.entries, {
         onFired: (entry, points) =>
           this.#tellPoints("info", "schedule.fired", "fired", entry, points),
@@ -144,6 +144,15 @@ export class Worker {
             "skipped, since its last task has not ended",
             entry,
             points,
+          ),
+        onAhead: ({ scheduler, key }, decidedMs) =>
+          this.#tell(
+            "warn",
+            "schedule.ahead",
+            `Schedule "${scheduler}/${key}" fires nothing until ${
+              new Date(decidedMs).toISOString()
+            }: a clock that ran ahead decided its points up to then; remove the entry to begin anew`,
+            { scheduler, key },
           ),
         onTrouble: (what, error) => this.#trouble(what, error),
       })
