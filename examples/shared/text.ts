@@ -11,11 +11,12 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
 
 /** A number of bytes, for people. */
 export function size(bytes: number): string {
+  if (bytes < 1000) return counted(bytes, "byte");
   const units = ["bytes", "KB", "MB", "GB", "TB"];
   let unit = 0;
   let value = bytes;
   for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+  return `${value.toFixed(1)} ${units[unit]}`;
 }
 
 /** A name without what would make a terminal do things: a file may be called anything. */

@@ -89,7 +89,7 @@ class Supervisor {
     this.#interrupted.resolve();
     if (this.#interrupts > 2) {
       this.#child?.kill("SIGKILL");
-      process.exit(code);
+      return;
     }
     const pipe = pipeOf(this.#child);
     pipe?.write(Uint8Array.of(this.#interrupts === 1 ? ASK.stop : ASK.stopNow));
@@ -101,7 +101,8 @@ class Supervisor {
       const { code, signal, hasStarted, isOrderly, livedMs } = ended;
       const isLeaked = isOrderly && code === EXIT.leaked;
       // The worker was told how urgent it is, not by which signal.
-      if (isOrderly && code === EXIT.interrupted) return this.#interruptCode;
+      const isCutShort = (isOrderly && code === EXIT.interrupted) || this.#interrupts > 2;
+      if (isCutShort) return this.#interruptCode;
       if (this.#interrupts > 0 || (isOrderly && !isLeaked) || !hasStarted) return exitCode(ended);
       if (isLeaked) {
         this.#tell("Threads of the worker would not end: it is started anew");

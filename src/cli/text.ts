@@ -20,6 +20,7 @@ export function printableJson(value: unknown): string {
 function toJson(value: unknown): string {
   // The way from the root to the holder of what is looked at: meeting one of them again is a cycle.
   const path: { readonly source: unknown; readonly shown: unknown }[] = [];
+  const above = new Set<unknown>();
   try {
     return JSON.stringify(value, function (this: unknown, _key: string, value: unknown) {
       if (typeof value === "bigint") return String(value);
@@ -27,8 +28,9 @@ function toJson(value: unknown): string {
       if (typeof value !== "object" || value === null) return value;
       if (value instanceof Uint8Array) return value.toBase64();
       if (value instanceof RegExp || value instanceof URL) return String(value);
-      while (path.length > 0 && path.at(-1)?.shown !== this) path.pop();
-      if (path.some(({ source }) => source === value)) return "[circular]";
+      while (path.length > 0 && path.at(-1)?.shown !== this) above.delete(path.pop()?.source);
+      if (above.has(value)) return "[circular]";
+      above.add(value);
       const shown = value instanceof Map || value instanceof Set ? [...value] : value;
       path.push({ source: value, shown });
       return shown;

@@ -81,10 +81,11 @@ async function initiate(call: Call, kit: Kit): Promise<number> {
 }
 
 async function initiateLines(
-  { args, terminal: { out, err, readLines }, isJson }: Call,
+  { args, terminal, isJson }: Call,
   kit: Kit,
   task: InitiateOptions & { group: string; name: string },
 ): Promise<number> {
+  const { out, err } = terminal;
   let lineNumber = 0;
   let count = 0;
   let chars = 0;
@@ -101,7 +102,7 @@ async function initiateLines(
     batch = [];
     chars = 0;
   };
-  for await (const line of readLines()) {
+  for await (const line of terminal.readLines()) {
     lineNumber++;
     if (line.trim() === "") continue;
     try {
@@ -110,7 +111,7 @@ async function initiateLines(
       if (!(error instanceof CliError)) throw error;
       await send();
       throw new CliError(`${error.message}, in line ${lineNumber} of the input`, {
-        hints: [`${counted(count, "task")} of the lines before were initiated`],
+        hints: [`${counted(count, "task")} initiated from the lines before it`],
       });
     }
     chars += line.length;
