@@ -742,13 +742,7 @@ export class Kit implements AsyncDisposable {
       );
     }
     await definition.validate(data);
-    const { group, name, timeoutMs } = definition;
-    return this.#draft(
-      group,
-      name,
-      data,
-      timeoutMs === null ? options : { timeout: timeoutMs, ...options },
-    );
+    return this.#draft(definition.group, definition.name, data, options);
   }
 
   async #runEagerly(draft: Draft): Promise<Result> {

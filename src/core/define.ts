@@ -55,10 +55,7 @@ export interface TaskOptions<Input, Output, R> {
   readonly schema?: StandardSchema<Input, Output>;
   /** Default: 10 retries, exponential with jitter. A number changes how many; a function is a rule of its own. */
   readonly retry?: Retry;
-  /**
-   * How long an attempt may take, for tasks that are initiated (or scheduled) by the definition; one initiated by group
-   * and name has its own timeout or the group's. Default: what the group says, else no bound.
-   */
+  /** How long an attempt may take, unless the task says so itself. Default: what the group says, else no bound. */
   readonly timeout?: Duration;
   /** Does the work. */
   readonly run: (data: Output, context: TaskContext, task: Task) => R | Promise<R>;
@@ -212,6 +209,10 @@ class DefinedTasks extends TaskHandler {
 
   override getRetryInterval(task: Task, error: unknown): RetryInterval | Promise<RetryInterval> {
     return this.#find(task)?.retry(task, error) ?? null;
+  }
+
+  override getTimeout(task: Task): number | null {
+    return this.#find(task)?.timeoutMs ?? null;
   }
 
   #find({ group, name }: Task): TaskDefinition | undefined {

@@ -124,6 +124,11 @@ export abstract class TaskHandler {
     return defaultRetryInterval(task);
   }
 
+  /** How long an attempt of a task that has no timeout of its own may take; null for what its group says, which is the default. */
+  getTimeout(_task: Task): Duration | null {
+    return null;
+  }
+
   /** Bytes of the data. Default: a codec that keeps Date, bigint, Map, Set, Uint8Array and undefined. */
   encodeData(_group: string, name: string, data: unknown): Uint8Array {
     return encodeValue(data, `the data of a task "${name}"`);

@@ -174,7 +174,7 @@ export async function readEntry(
     data: bytes,
     ttlMs: ttl === undefined ? TTL_MS_DEFAULT : toMilliseconds(ttl, "ttl"),
     priority: checkInteger(priority, "priority", 0, PRIORITY_MAX),
-    timeoutMs: timeout === undefined ? task?.timeoutMs ?? null : checkTimeout(timeout),
+    timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
     schedule,
     timeZone,
   };

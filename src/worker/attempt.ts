@@ -107,7 +107,7 @@ export class Attempt {
         ? data.bytes
         : await readPayload(store, this.record.id, data);
       const init = toInit(this.record, bytes);
-      const limitMs = this.record.timeoutMs ?? timeoutMs;
+      const limitMs = this.record.timeoutMs ?? this.#handlersTimeout(init) ?? timeoutMs;
       if (limitMs !== null) {
         this.#timers.push(
           store.clock.timer(limitMs, () => this.abort(new TaskTimedOut(init.id, limitMs))),
@@ -120,6 +120,16 @@ export class Attempt {
       this.#hasEnded = true;
       for (const timer of this.#timers) timer.cancel();
       this.#progressTimer?.cancel();
+    }
+  }
+
+  /** What the handler says; a rule that is broken is none. */
+  #handlersTimeout(init: TaskInit): number | null {
+    try {
+      const timeout = this.#host.handler.getTimeout(toTask(init));
+      return timeout === null ? null : checkTimeout(timeout);
+    } catch {
+      return null;
     }
   }
 
