@@ -6,6 +6,7 @@
  */
 
 import type { Timer } from "../core/clock.ts";
+import { checkTimeout } from "../core/define.ts";
 import {
   ExecutorLost,
   type LeaseLost,
