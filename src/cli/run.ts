@@ -16,6 +16,7 @@ import { initiateCommand } from "./commands/initiate.ts";
 import { listCommand } from "./commands/list.ts";
 import { retryCommand } from "./commands/retry.ts";
 import { showCommand } from "./commands/show.ts";
+import { checkCommand } from "./commands/check.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { workerCommand } from "./commands/worker.ts";
 import { commandHelp, overview } from "./help.ts";
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   resumeCommand,
   shutdownCommand,
   statsCommand,
+  checkCommand,
 ];
 
 /** Runs a command line (without the program's name) and resolves to the exit code. Never rejects. */
