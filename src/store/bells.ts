@@ -137,7 +137,8 @@ export class Bells {
 
   #fileChanged(): void {
     this.#changedAt = this.#clock.monotonic();
-    if (this.#looking === null) void this.#lookAround();
+    // One that is being ended looks at what was listened to before.
+    if (this.#looking === null || this.#looking.signal.aborted) void this.#lookAround();
   }
 
   /** Looks until the last change of the file is old enough to have been seen. */
@@ -155,7 +156,7 @@ export class Bells {
       const eachMs = this.#bells.size * LOOK_PAUSE_MS_EACH;
       await sleep(this.#clock, Math.max(pauseMs, eachMs), looking.signal);
     }
-    this.#looking = null;
+    if (this.#looking === looking) this.#looking = null;
   }
 
   /** Reads every key that somebody listens to, and wakes those whose key has changed since it was read last. */

@@ -8,6 +8,7 @@
 import { existsSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { deserialize, serialize } from "node:v8";
 import { systemClock } from "../core/clock.ts";
 import { shown } from "../core/duration.ts";
@@ -15,11 +16,11 @@ import { InvalidArgument, KvUnavailable, Unsupported } from "../core/errors.ts";
 import { REQUEST_DEADLINE_MS } from "../core/limits.ts";
 import { systemRandom } from "../core/random.ts";
 import type { Hints, WatchFile } from "./bells.ts";
-import { whenUnlocked } from "./commit.ts";
+import { firstLine, whenUnlocked } from "./commit.ts";
 import type { Entry, Key, KvPort } from "./port.ts";
 
 /**
- * Where the database is: a path to a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
+ * Where the database is: a path or `file:` URL of a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
  * open `Deno.Kv` or `Kv` of `@deno/kv`, or undefined for the runtime's default database.
  */
 export type KvSource = string | URL | KvPort | undefined;
@@ -60,7 +61,7 @@ export async function openConnection(
   });
   if (isKv(source)) return { ...opened(source, isNative(source) ? false : null), owned: false };
   if (source === undefined) return opened(await openEmbedded(undefined), false);
-  const text = source instanceof URL ? source.href : source;
+  const text = source instanceof URL ? toText(source) : source;
   if (typeof text !== "string" || text === "") {
     throw new InvalidArgument(
       `Cannot open the database: kv is ${
@@ -81,6 +82,10 @@ export async function openConnection(
  */
 function isNative(kv: KvPort): boolean {
   return kv.constructor.name === "NapiBasedKv";
+}
+
+function toText(url: URL): string {
+  return url.protocol === "file:" ? fileURLToPath(url) : url.href;
 }
 
 function isKv(source: unknown): source is KvPort {
@@ -118,7 +123,7 @@ async function openEmbedded(path: string | undefined): Promise<KvPort> {
     return await whenUnlocked(MACHINE, () => openNpm(path, { implementation: "sqlite" }));
   } catch (error) {
     if (error instanceof Unsupported) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = firstLine(error);
     throw new KvUnavailable(
       `Cannot open the database ${
         path === undefined ? "" : `"${path}"`
@@ -166,7 +171,7 @@ async function openRemote(text: string, client: KvClient): Promise<KvPort> {
       }),
     );
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = firstLine(error);
     throw new KvUnavailable(`Cannot open the database at "${url.origin}": ${why}`, {
       cause: error,
     });

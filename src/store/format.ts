@@ -11,7 +11,7 @@
 
 import { KvUnavailable, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_CHECKS_MIN, KV_PROBE_CHECKS } from "../core/limits.ts";
-import { Changes, commit, type CommitContext } from "./commit.ts";
+import { Changes, commit, type CommitContext, firstLine } from "./commit.ts";
 import type { Keyspace } from "./keyspace.ts";
 import { decodeJson, encodeJson, isCount, must } from "./record_codec.ts";
 import { readOne } from "./store.ts";
@@ -43,7 +43,7 @@ export async function checkFormat(context: CommitContext, keys: Keyspace): Promi
     ({ value } = await readOne(context, keys.format()));
   } catch (error) {
     if (error instanceof KvUnavailable) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = firstLine(error);
     throw new KvUnavailable(`Cannot open the database: ${why}`, { cause: error });
   }
   if (value === null) {

@@ -6,19 +6,23 @@
 
 import { assert } from "@std/assert";
 import { InvalidArgument } from "../core/errors.ts";
-import { KV_KEY_BYTES_MAX } from "../core/limits.ts";
+import { shown } from "../core/duration.ts";
 import type { UserWrite } from "../core/handler.ts";
-import { Changes } from "./commit.ts";
+import { DURATION_MS_MAX, KV_KEY_BYTES_MAX } from "../core/limits.ts";
+import { checkInteger } from "../core/validate.ts";
+import { bytesOfKey, Changes } from "./commit.ts";
 import type { Key, KeyPart } from "./port.ts";
 import type { Store } from "./store.ts";
 
+const VERSIONSTAMP = /^[0-9a-fA-F]{20}$/;
 /** Writes of the user's own in one commit, at most. */
 const USER_WRITES_MAX = 200;
 
 /**
  * The changes that the writes ask for.
  *
- * @throws {InvalidArgument} If there are more than 200, or a key is none or lies below Taskkit's prefix.
+ * @throws {InvalidArgument} If there are more than 200, a key is none or lies below Taskkit's prefix, or a versionstamp or
+ * `expireIn` is none.
  */
 export function toUserChanges(store: Store, writes: readonly UserWrite[]): Changes {
   if (writes.length > USER_WRITES_MAX) {
@@ -29,10 +33,11 @@ export function toUserChanges(store: Store, writes: readonly UserWrite[]): Chang
   const changes = new Changes();
   for (const write of writes) {
     const key = checkKey(store, write.key);
-    if (write.kind === "check") changes.check(key, write.versionstamp);
+    if (write.kind === "check") changes.check(key, checkVersionstamp(write.versionstamp));
     else if (write.kind === "delete") changes.delete(key);
     else {
       const { value, expireIn } = write;
+      if (expireIn !== undefined) checkInteger(expireIn, "expireIn", 1, DURATION_MS_MAX);
       changes.set(key, value, expireIn);
     }
   }
@@ -52,10 +57,7 @@ function checkKey(store: Store, key: readonly unknown[]): Key {
       "Cannot write with the task: a key is an array of strings, numbers, bigints, booleans or bytes",
     );
   }
-  if (
-    JSON.stringify(key, (_, part) => typeof part === "bigint" ? `${part}n` : part).length >
-      KV_KEY_BYTES_MAX
-  ) {
+  if (bytesOfKey(key) > KV_KEY_BYTES_MAX) {
     throw new InvalidArgument(
       `Cannot write with the task: a key is longer than ${KV_KEY_BYTES_MAX} bytes`,
     );
@@ -68,6 +70,16 @@ function checkKey(store: Store, key: readonly unknown[]): Key {
     );
   }
   return key;
+}
+
+function checkVersionstamp(versionstamp: unknown): string | null {
+  if (versionstamp === null) return null;
+  if (typeof versionstamp === "string" && VERSIONSTAMP.test(versionstamp)) return versionstamp;
+  throw new InvalidArgument(
+    `Cannot check with the task: ${
+      shown(versionstamp)
+    } is no versionstamp; pass an entry's, or null for a key that must be absent`,
+  );
 }
 
 function isKeyPart(part: unknown): part is KeyPart {
