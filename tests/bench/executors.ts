@@ -93,14 +93,15 @@ function print(name: string, ...columns: string[]): void {
   console.log(`  ${name.padEnd(34)}${columns.map((column) => column.padStart(15)).join("")}`);
 }
 
-/** How many steps take about so many milliseconds here. */
+/** How many steps take about so many milliseconds here: by the fastest of several tries, since others may use the machine. */
 function stepsFor(ms: number): number {
-  let steps = 1_000_000;
-  compute(steps);
-  const startMs = performance.now();
-  for (let i = 0; i < 5; i++) compute(steps);
-  steps = Math.round(steps * ms / ((performance.now() - startMs) / 5));
-  return steps;
+  const steps = 2_000_000;
+  const tries = Array.from({ length: 20 }, () => {
+    const startMs = performance.now();
+    compute(steps);
+    return performance.now() - startMs;
+  });
+  return Math.round(steps * ms / Math.min(...tries));
 }
 
 /** Does a second thread do a second thread's work? */
