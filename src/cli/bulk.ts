@@ -70,7 +70,7 @@ export async function runBulk(call: Call, act: Act): Promise<number> {
 async function agree(call: Call, act: Act, kit: Kit, filter: Filter): Promise<boolean> {
   const verb = act.verb[0]?.toUpperCase() + act.verb.slice(1);
   if (call.args.has("yes") || !call.terminal.canAsk) {
-    return await confirm(call, `${verb} ${describe(filter)}?`);
+    return await confirm(call, `${verb} ${describe(filter, null)}?`);
   }
   let count = 0;
   for await (const { tasks } of pages(kit, filter)) {
@@ -78,7 +78,7 @@ async function agree(call: Call, act: Act, kit: Kit, filter: Filter): Promise<bo
     call.terminal.err.status(`${formatCount(count)} found`);
   }
   call.terminal.err.clearStatus();
-  return await confirm(call, `${verb} ${formatCount(count)} ${describe(filter)}?`);
+  return await confirm(call, `${verb} ${describe(filter, count)}?`);
 }
 
 /** What was done so far. */

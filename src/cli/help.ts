@@ -24,10 +24,8 @@ export function overview(commands: readonly Command[], version: string): string 
     '"taskkit" stands for one of',
     ...columns([
       ["deno run -A jsr:@taskkit/taskkit/cli", "in a project that uses Deno"],
-      [
-        "bun taskkit.ts",
-        'in one that uses Bun, with a file of one line: import "@taskkit/taskkit/cli";',
-      ],
+      ["bun taskkit.ts", "in one that uses Bun, with a file of your own that says"],
+      ["", 'import "@taskkit/taskkit/cli";'],
       ["deno task worker", "in the sources of Taskkit"],
     ]),
     "",

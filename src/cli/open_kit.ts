@@ -153,8 +153,13 @@ function describeKv(kv: TaskkitConfig["kv"], cwd: string): string {
   }
   if (typeof kv !== "string") return "opened by the configuration";
   if (kv === ":memory:") return "in memory, gone at the end";
-  const below = relative(cwd, kv);
-  return below.startsWith("..") ? kv : below;
+  return nearPath(kv, cwd);
+}
+
+/** A path as short as it is seen from a folder: relative where it lies below it. */
+export function nearPath(path: string, folder: string): string {
+  const below = relative(folder, path);
+  return below.startsWith("..") ? path : below;
 }
 
 function noConfig(cwd: string): CliError {

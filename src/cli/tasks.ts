@@ -11,7 +11,7 @@ import type { Kit } from "../kit.ts";
 import type { TaskInfo } from "../options.ts";
 import type { Arguments, Flags } from "./arguments.ts";
 import { CliError } from "./cli_error.ts";
-import { formatMs, relative } from "./format.ts";
+import { counted, formatMs, relative } from "./format.ts";
 import { type Piece, type Style, styled } from "./output.ts";
 import { cut } from "./text.ts";
 
@@ -92,13 +92,15 @@ export async function* pages(
   } while (left > 0 && cursor !== null);
 }
 
-/** A filter in words: `tasks of group "images" that are queued or running`. */
-export function describe({ group, name, states }: Filter): string {
-  return [
-    name === undefined ? "tasks" : `tasks ${JSON.stringify(name)}`,
-    ...(group === undefined ? [] : [`of group ${JSON.stringify(group)}`]),
-    ...(states === undefined ? [] : [`that are ${states.join(" or ")}`]),
-  ].join(" ");
+/** What a filter chooses, in words: `3 tasks (group "images", queued or running)`; without a count `all tasks (…)`. */
+export function describe({ group, name, states }: Filter, count: number | null): string {
+  const details = [
+    ...(group === undefined ? [] : [`group ${JSON.stringify(group)}`]),
+    ...(name === undefined ? [] : [`name ${JSON.stringify(name)}`]),
+    ...(states === undefined ? [] : [states.join(" or ")]),
+  ];
+  const tasks = count === null ? "all tasks" : counted(count, "task");
+  return details.length === 0 ? tasks : `${tasks} (${details.join(", ")})`;
 }
 
 const STATE_STYLES: Readonly<Record<TaskState, Style>> = {

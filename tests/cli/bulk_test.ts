@@ -89,7 +89,7 @@ test("cancel: on a terminal it says how many and asks; only yes does it", async 
     const code = await run(["cancel", "--group", "a", "--kv", world.kv], terminal);
     assert.deepEqual([code, terminal.outText, terminal.errText], [1, "", "Nothing was changed\n"]);
     assert.deepEqual(terminal.asked, [
-      'Cancel 3 tasks of group "a" that are queued or running? [y/N] ',
+      'Cancel 3 tasks (group "a", queued or running)? [y/N] ',
     ]);
   }
   assert.deepEqual(Object.values(await states(kit)), ["queued", "queued", "queued"]);

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { CONFIG, jsonLines, World } from "./world.ts";
 
 test("main: a worker drains what other processes initiate, and SIGTERM ends it gracefully with 0", async () => {
@@ -77,6 +78,20 @@ test("main: the first Ctrl-C waits for what runs, the second does not", async ()
       retryCount: 0,
     });
   }
+});
+
+test("main: a program that imports it is the command line, with a supervisor too", async () => {
+  using world = new World();
+  const main = fileURLToPath(new URL("./fixtures/program.ts", import.meta.url));
+  const argv = ["--group=work", "--config", CONFIG, "--kv", world.kv];
+  const worker = world.start(argv, { main });
+  const [, pid] = await worker.until(/worker, process (\d+) on/);
+  assert.notEqual(Number(pid), worker.pid);
+  await worker.until(/works on/);
+  worker.kill("SIGTERM");
+  assert.equal((await worker.ended).code, 0);
+  const list = await world.spawn(["list", "--kv", world.kv], { main });
+  assert.deepEqual(list, { code: 0, out: "", err: "There are no such tasks\n" });
 });
 
 test("main: bad configurations end with 2, and are not tried again", async () => {

@@ -8,7 +8,7 @@ import type { CheckReport } from "../../store/check.ts";
 import { EXIT } from "../cli_error.ts";
 import type { Command } from "../command.ts";
 import { confirm, YES_FLAG } from "../confirm.ts";
-import { formatCount } from "../format.ts";
+import { counted, formatCount } from "../format.ts";
 import { styled } from "../output.ts";
 import { withKit } from "../with_kit.ts";
 
@@ -51,9 +51,7 @@ export const checkCommand: Command = {
 
 function summary({ entries, tasks, newer, problems, more }: CheckReport): string {
   const found = problems.length + more;
-  const wrong = found === 0 ? "nothing is wrong" : `${formatCount(found)} problems`;
-  const left = newer === 0
-    ? ""
-    : `, ${formatCount(newer)} records of a newer version were left alone`;
+  const wrong = found === 0 ? "nothing is wrong" : counted(found, "problem");
+  const left = newer === 0 ? "" : `; left alone: ${counted(newer, "record")} of a newer version`;
   return `${formatCount(entries)} entries, ${formatCount(tasks)} of them tasks: ${wrong}${left}`;
 }

@@ -6,18 +6,19 @@
 
 import { hostname } from "node:os";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import type { TaskkitConfig } from "../../config.ts";
 import { shown } from "../../core/duration.ts";
 import { GRACE_MS_DEFAULT } from "../../core/limits.ts";
 import type { Log, LogLevel } from "../../core/log.ts";
 import type { Kit } from "../../kit.ts";
-import type { GroupOptions, RunningWorker, WorkerOptions } from "../../options.ts";
+import type { GroupOptions, KitOptions, RunningWorker, WorkerOptions } from "../../options.ts";
 import type { Arguments } from "../arguments.ts";
 import { CliError, EXIT } from "../cli_error.ts";
 import type { Call, Command } from "../command.ts";
 import { formatMs, table } from "../format.ts";
 import { logJson, logLine } from "../log_lines.ts";
-import { blaming, CONFIG_NAME, openKit, readSetup, type Setup } from "../open_kit.ts";
+import { blaming, CONFIG_NAME, nearPath, openKit, readSetup, type Setup } from "../open_kit.ts";
 import { styled } from "../output.ts";
 import { VERSION } from "../version.ts";
 
@@ -183,12 +184,12 @@ function chosenGroups(
 /** What this worker is; which groups it works on, it says itself when it has started. */
 function tellHead({ terminal: { cwd, out } }: Call, setup: Setup, options: WorkerOptions): void {
   const { grace = GRACE_MS_DEFAULT } = options;
-  const config = setup.configPath?.replace(`${cwd}/`, "") ?? "none; all is said by flags";
-  const { handler } = setup.kitOptions;
+  const { configPath, kitOptions: { handler } } = setup;
+  const config = configPath === null ? "none; all is said by flags" : nearPath(configPath, cwd);
   const rows = [
     ["configuration", config],
     ["database", setup.database],
-    ["handler", handler instanceof URL ? decodeURI(handler.href) : "made by the configuration"],
+    ["handler", describeHandler(handler, cwd)],
     [
       "stop",
       `Ctrl-C; what runs may finish within ${typeof grace === "number" ? formatMs(grace) : grace}`,
@@ -203,6 +204,11 @@ function tellHead({ terminal: { cwd, out } }: Call, setup: Setup, options: Worke
   ) {
     out.line(...line);
   }
+}
+
+function describeHandler(handler: KitOptions["handler"], cwd: string): string {
+  if (!(handler instanceof URL)) return "made by the configuration";
+  return handler.protocol === "file:" ? nearPath(fileURLToPath(handler), cwd) : handler.href;
 }
 
 function noHandler(): CliError {
