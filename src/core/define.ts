@@ -107,7 +107,14 @@ export interface TaskDefinition<Input = unknown, R = unknown> {
  * await kit.initiateTask(resize, { file: "a.jpg" }); // with 3 for file: InvalidData
  * ```
  */
-export function defineTask<Input, R, Output = Input>(
+export function defineTask<Input, R, Output>(
+  options: TaskOptions<Input, Output, R> & { readonly schema: StandardSchema<Input, Output> },
+): TaskDefinition<Input, R>;
+/** Defines a task whose data has the type that `run` takes, and is not validated. */
+export function defineTask<Data, R>(
+  options: TaskOptions<Data, Data, R> & { readonly schema?: undefined },
+): TaskDefinition<Data, R>;
+export function defineTask<Input, R, Output>(
   options: TaskOptions<Input, Output, R>,
 ): TaskDefinition<Input, R> {
   checkFields(options, "the options of defineTask", [
