@@ -15,6 +15,7 @@ import { pauseCommand, resumeCommand, shutdownCommand } from "./commands/control
 import { initiateCommand } from "./commands/initiate.ts";
 import { listCommand } from "./commands/list.ts";
 import { retryCommand } from "./commands/retry.ts";
+import { schedulesCommand } from "./commands/schedules.ts";
 import { showCommand } from "./commands/show.ts";
 import { checkCommand } from "./commands/check.ts";
 import { statsCommand } from "./commands/stats.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   resumeCommand,
   shutdownCommand,
   statsCommand,
+  schedulesCommand,
   checkCommand,
 ];
 

@@ -62,7 +62,8 @@ test("what is stored of an entry is the entry again, for every kind of schedule"
     assert.deepEqual({ ...again, schedule: null }, { ...read, schedule: null });
     assert.equal(fingerprintOf(again.schedule, "UTC"), fingerprintOf(schedule, "UTC"));
     assert.deepEqual(toStoredJSON(again.schedule), toStoredJSON(schedule));
-    for (let after = NOON, n = 0; n < 20; n++) {
+    let after = NOON;
+    for (let n = 0; n < 20; n++) {
       const next: number = schedule.next(after, "Asia/Tokyo") ?? Infinity;
       assert.equal(again.schedule.next(after, "Asia/Tokyo"), next);
       after = next;

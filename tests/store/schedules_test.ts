@@ -16,7 +16,7 @@ import {
 } from "../../src/store/schedules.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Draft } from "../../src/store/enqueue.ts";
-import { draft, NOON, storeOn, testOnEach, utf8, World } from "./world.ts";
+import { draft, NOON, storeOn, testOnEach, utf8 } from "./world.ts";
 
 const NAME = { scheduler: "main", key: "k" };
 const NEW = { act: "note the schedule", overDamaged: true };
