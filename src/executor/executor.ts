@@ -37,6 +37,8 @@ export type Outcome =
 export interface JobHooks {
   /** Aborts with a reason: cancelled, timed out, lease lost, or the worker stops. Passed on to `context.signal`. */
   readonly signal: AbortSignal;
+  /** Called when the handler begins, which may be long after `run` where attempts share a thread. Left out where nobody asks. */
+  readonly onBegin?: () => void;
   onProgress(fraction: number, message: string): void;
   onLog(level: LogLevel, message: string, fields: Record<string, unknown>): void;
 }

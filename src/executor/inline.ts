@@ -22,6 +22,7 @@ export class InlineExecutor implements Executor {
   }
 
   run(job: Job, hooks: JobHooks): Promise<Outcome> {
+    hooks.onBegin?.();
     return runHandler(this.#handler, job, hooks);
   }
 

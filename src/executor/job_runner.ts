@@ -115,9 +115,11 @@ export class JobRunner {
     });
   }
 
-  #run({ n, claim, task, aborted }: RunCommand): void {
+  #run({ n, claim, isTimed, task, aborted }: RunCommand): void {
     const { claims, clock } = this.#options;
     if (claims !== null && !claims.begin(claim, n)) return;
+    // At once: a handler that computes would hold up what is only put into the outbox.
+    if (isTimed) this.#options.post([{ kind: "began", n }]);
     const controller = new AbortController();
     const running: Running = {
       n,

@@ -128,10 +128,12 @@ export class ProcessExecutor implements Executor {
       if (!seat.isReady || seat.attempt !== null) continue;
       const attempt = this.#queue.shift();
       if (attempt === undefined) return;
-      const { n, job: { task }, hooks: { signal } } = attempt;
+      const { n, job: { task }, hooks: { signal, onBegin } } = attempt;
       seat.attempt = attempt;
+      // It has the process for itself.
+      onBegin?.();
       const aborted = signal.aborted ? packReason(signal.reason) : null;
-      seat.child.post([{ kind: "run", n, claim: 0, aborted, task: { ...task } }]);
+      seat.child.post([{ kind: "run", n, claim: 0, isTimed: false, aborted, task: { ...task } }]);
     }
   }
 

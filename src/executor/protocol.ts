@@ -34,6 +34,8 @@ export interface RunCommand {
   readonly n: number;
   /** Where in the shared memory the thread takes the attempt; see `claims.ts`. */
   readonly claim: number;
+  /** Whether the worker wants to know when it begins. */
+  readonly isTimed: boolean;
   readonly task: TaskInit;
   /** Why it was aborted before it began, if it was. */
   readonly aborted: Reason | null;
@@ -49,6 +51,7 @@ export type Command =
 export type Report =
   | { readonly kind: "ready" }
   | { readonly kind: "invalid"; readonly error: StoredError }
+  | { readonly kind: "began"; readonly n: number }
   | { readonly kind: "outcome"; readonly n: number; readonly outcome: Outcome }
   | {
     readonly kind: "progress";
@@ -165,6 +168,10 @@ export function readReport(value: unknown): Report | null {
     case "invalid": {
       const error = readStoredError(field("error"));
       return error === null ? null : { kind: "invalid", error };
+    }
+    case "began": {
+      const n = readNumber(field("n"));
+      return n === null ? null : { kind: "began", n };
     }
     case "outcome": {
       const n = readNumber(field("n"));

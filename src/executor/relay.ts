@@ -73,8 +73,10 @@ export class Relay {
     // Far more than a runner lets through: someone else speaks.
     if (!this.#told.take()) return this.#break("it floods its worker with reports");
     try {
-      if (report.kind === "progress") attempt.hooks.onProgress(report.fraction, report.message);
-      else attempt.hooks.onLog(report.level, report.message, report.fields);
+      if (report.kind === "began") attempt.hooks.onBegin?.();
+      else if (report.kind === "progress") {
+        attempt.hooks.onProgress(report.fraction, report.message);
+      } else attempt.hooks.onLog(report.level, report.message, report.fields);
     } catch {
       // Nothing that is told on the way may keep the outcome from being heard.
     }

@@ -187,7 +187,7 @@ export class ThreadPool {
   }
 
   #offer(seat: Seat, attempt: Submitted): boolean {
-    const { n, job: { task }, hooks: { signal } } = attempt;
+    const { n, job: { task }, hooks: { signal, onBegin } } = attempt;
     const claim = seat.thread.claims.offer(n);
     if (claim === null) return false;
     const { clock } = this.#options;
@@ -197,6 +197,7 @@ export class ThreadPool {
       kind: "run",
       n,
       claim,
+      isTimed: onBegin !== undefined,
       aborted,
       task: { ...task, data: compact(task.data) },
     });

@@ -109,12 +109,7 @@ export class Attempt {
         : await readPayload(store, this.record.id, data);
       const init = toInit(this.record, bytes);
       const limitMs = this.record.timeoutMs ?? this.#handlersTimeout(init) ?? timeoutMs;
-      if (limitMs !== null) {
-        this.#timers.push(
-          store.clock.timer(limitMs, () => this.abort(new TaskTimedOut(init.id, limitMs))),
-        );
-      }
-      return await this.#judge(init, await this.#execute(init));
+      return await this.#judge(init, await this.#execute(init, limitMs));
     } catch (error) {
       return this.#unloadable(error);
     } finally {
@@ -122,6 +117,14 @@ export class Attempt {
       for (const timer of this.#timers) timer.cancel();
       this.#progressTimer?.cancel();
     }
+  }
+
+  #startTimeout(id: string, limitMs: number): void {
+    const timer = this.#host.store.clock.timer(
+      limitMs,
+      () => this.abort(new TaskTimedOut(id, limitMs)),
+    );
+    this.#timers.push(timer);
   }
 
   /** What the handler says; a rule that is broken is none. */
@@ -135,9 +138,11 @@ export class Attempt {
   }
 
   /** The executor's outcome; null if it was aborted and did not end in time. */
-  async #execute(init: TaskInit): Promise<Outcome | null> {
+  async #execute(init: TaskInit, limitMs: number | null): Promise<Outcome | null> {
     const hooks: JobHooks = {
       signal: this.#controller.signal,
+      // The time runs from when the handler begins; waiting for a thread is not its fault.
+      ...(limitMs === null ? {} : { onBegin: () => this.#startTimeout(init.id, limitMs) }),
       onProgress: (fraction, message) => this.#tellProgress(fraction, message),
       onLog: (level, message, fields) =>
         this.#host.log(level, "task.log", message, this.record, { fields }),

@@ -34,7 +34,7 @@ function runner(script: (context: TaskContext, name: string) => unknown, claims?
     post: (reports) => posted.push(structuredClone(reports)),
   });
   const run = (n: number, name = "any", claim = 0) =>
-    ({ kind: "run", n, claim, task: newTask(name), aborted: null }) as const;
+    ({ kind: "run", n, claim, isTimed: false, task: newTask(name), aborted: null }) as const;
   return { clock, posted, jobs, run };
 }
 

@@ -246,3 +246,20 @@ test("an instance of a class becomes a plain object, as in Deno KV", async () =>
   assert.ok(outcome.kind === "succeeded");
   assert.deepEqual(outcome.writes, [{ kind: "set", key: ["p"], value: { x: 1 } }]);
 });
+
+test("an attempt behind one that computes is told to begin only when it does, however long that takes", async () => {
+  await using world = await open(1);
+  const first = world.start("compute for ever");
+  await first.began;
+  let hasBegun = false;
+  const second = world.start("where");
+  void second.began.then(() => hasBegun = true);
+  // The pool takes an attempt back that has not begun; that it never began is what its outcome says.
+  second.abort(new TaskTimedOut(second.id, 1));
+  const outcome = lost(await second.outcome);
+  assert.equal(outcome.blame, false);
+  assert.equal(hasBegun, false);
+  first.abort(new TaskTimedOut(first.id, 1));
+  world.executor.abandon(first.id);
+  await first.outcome;
+});

@@ -27,6 +27,8 @@ export const IS_BUN = "Bun" in globalThis;
 /** One attempt under way. */
 export interface Started {
   readonly id: string;
+  /** Resolves when the executor says that the handler begins. */
+  readonly began: Promise<void>;
   readonly outcome: Promise<Outcome>;
   readonly progress: readonly { fraction: number; message: string }[];
   readonly lines: readonly { level: string; message: string; fields: Record<string, unknown> }[];
@@ -187,8 +189,10 @@ export class World implements AsyncDisposable {
     const progress: { fraction: number; message: string }[] = [];
     const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
     const events = new Events();
+    const began = Promise.withResolvers<void>();
     const outcome = this.executor.run({ task }, {
       signal: controller.signal,
+      onBegin: began.resolve,
       onProgress: (fraction, message) => {
         progress.push({ fraction, message });
         events.happened();
@@ -203,6 +207,7 @@ export class World implements AsyncDisposable {
       outcome,
       progress,
       lines,
+      began: began.promise,
       abort: (reason) => controller.abort(reason),
       logged: (message) => events.until(() => lines.some((line) => line.message === message)),
       progressed: () => events.until(() => progress.length > 0),
