@@ -21,6 +21,7 @@ import { systemRandom } from "../../src/core/random.ts";
 import { openConnection } from "../../src/store/connection.ts";
 import { measureChecks } from "../../src/store/format.ts";
 import { Keyspace } from "../../src/store/keyspace.ts";
+import { benchLateness } from "./lateness.ts";
 import { rawDrain, rawEnqueue } from "./raw_loop.ts";
 
 const { values: flags } = parseArgs({ options: { short: { type: "boolean", default: false } } });
@@ -221,6 +222,7 @@ try {
   await benchEnqueue();
   await benchDrain(many, [1, 10, 100]);
   await benchLatency();
+  measured += await benchLateness(newFile, flags.short);
   if (deep > 0) await benchDrain(deep, [100]);
 } finally {
   rmSync(folder, { recursive: true, force: true });
