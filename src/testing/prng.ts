@@ -20,7 +20,7 @@ const UINT32_RANGE = 2 ** 32;
  * A seeded source of randomness.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import assert from "node:assert/strict";
  * import { SeededRandom } from "@taskkit/taskkit/testing";
  *

@@ -28,7 +28,19 @@ interface Mutation {
   readonly set: { readonly value: unknown; readonly expireIn: number | undefined } | null;
 }
 
-/** An atomic operation being built. */
+/**
+ * An atomic operation being built.
+ *
+ * @example
+ * ```ts
+ * import { SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * const kv = new SimDatabase().connect();
+ * const atomic = kv.atomic().check({ key: ["a"], versionstamp: null }).set(["a"], 1);
+ * console.log((await atomic.commit()).ok); // true
+ * console.log((await atomic.commit()).ok); // false
+ * ```
+ */
 export class SimAtomic implements AtomicPort {
   /** @ignore */
   readonly checks: { key: Key; versionstamp: string | null }[] = [];

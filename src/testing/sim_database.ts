@@ -159,7 +159,7 @@ export interface Watcher {
  * A simulated Deno KV database.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import assert from "node:assert/strict";
  * import { SimDatabase } from "@taskkit/taskkit/testing";
  *

@@ -73,16 +73,49 @@ const NOTHING_WRONG = {
   watchDeath: 0,
 } as const;
 
-/** Answers at once, and nothing goes wrong. */
+/**
+ * Answers at once, and nothing goes wrong.
+ *
+ * @example
+ * ```ts
+ * import { INSTANT, SeededRandom, SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * // A database that answers at once.
+ * const database = new SimDatabase({ random: new SeededRandom(7), faults: INSTANT });
+ * console.log(database.faults === INSTANT); // true
+ * ```
+ */
 export const INSTANT: KvFaults = { ...NOTHING_WRONG, latency: null };
 
-/** A good day: a millisecond or two a call, and nothing goes wrong. */
+/**
+ * A good day: a millisecond or two a call, and nothing goes wrong.
+ *
+ * @example
+ * ```ts
+ * import { CALM, SeededRandom, SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * // A database that takes a millisecond or two.
+ * const database = new SimDatabase({ random: new SeededRandom(7), faults: CALM });
+ * console.log(database.faults === CALM); // true
+ * ```
+ */
 export const CALM: KvFaults = {
   ...NOTHING_WRONG,
   latency: { minMs: 0.125, maxMs: 2, tailProbability: 0, tailMsMax: 0 },
 };
 
-/** A bad day on one SQLite file that several processes share. */
+/**
+ * A bad day on one SQLite file that several processes share.
+ *
+ * @example
+ * ```ts
+ * import { ROUGH_FILE, SeededRandom, SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * // A database that is locked now and then.
+ * const database = new SimDatabase({ random: new SeededRandom(7), faults: ROUGH_FILE });
+ * console.log(database.faults === ROUGH_FILE); // true
+ * ```
+ */
 export const ROUGH_FILE: KvFaults = {
   latency: { minMs: 0.125, maxMs: 4, tailProbability: 1 / 64, tailMsMax: 8_000 },
   lostRequest: 0,
@@ -96,7 +129,18 @@ export const ROUGH_FILE: KvFaults = {
   watchDeath: 1 / 256,
 };
 
-/** A bad day on a network. */
+/**
+ * A bad day on a network.
+ *
+ * @example
+ * ```ts
+ * import { ROUGH_NETWORK, SeededRandom, SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * // A database that loses answers now and then.
+ * const database = new SimDatabase({ random: new SeededRandom(7), faults: ROUGH_NETWORK });
+ * console.log(database.faults === ROUGH_NETWORK); // true
+ * ```
+ */
 export const ROUGH_NETWORK: KvFaults = {
   latency: { minMs: 0.5, maxMs: 16, tailProbability: 1 / 32, tailMsMax: 40_000 },
   lostRequest: 1 / 64,

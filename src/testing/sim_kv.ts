@@ -98,7 +98,19 @@ interface Operation<T> {
   run(): T;
 }
 
-/** A connection to a {@linkcode SimDatabase}. */
+/**
+ * A connection to a {@linkcode SimDatabase}.
+ *
+ * @example
+ * ```ts
+ * import { SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * const kv = new SimDatabase().connect();
+ * kv.inject({ kind: "lostAnswer", isRepeated: false });
+ * await kv.atomic().set(["a"], 1).commit().catch(() => console.log("no answer"));
+ * console.log((await kv.get(["a"])).value); // 1: it was applied all the same
+ * ```
+ */
 export class SimKv implements KvPort {
   /** What traces call it. */
   readonly name: string;

@@ -107,7 +107,18 @@ export interface ListSource {
   readonly cursorAtEnd: string | undefined;
 }
 
-/** A listing under way. */
+/**
+ * A listing under way.
+ *
+ * @example
+ * ```ts
+ * import { SimDatabase } from "@taskkit/taskkit/testing";
+ *
+ * const kv = new SimDatabase().connect();
+ * await kv.atomic().set(["a", 1], "one").set(["a", 2], "two").commit();
+ * for await (const { key, value } of kv.list({ prefix: ["a"] })) console.log(key, value);
+ * ```
+ */
 export class SimList implements AsyncIterator<Entry>, AsyncIterable<Entry> {
   readonly #source: ListSource;
   #batch: Listed[] = [];

@@ -120,7 +120,7 @@ interface Scheduled extends Timer {
  * drive} turn it.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import assert from "node:assert/strict";
  * import { VirtualTime } from "@taskkit/taskkit/testing";
  *
@@ -173,6 +173,11 @@ export class VirtualTime {
   /** Events that wait and keep a run going. */
   get pending(): number {
     return this.#foreground;
+  }
+
+  /** Whether a run or a drive turns the world at present. */
+  get isTurned(): boolean {
+    return this.#isRunning || this.#isDriven;
   }
 
   /** 16 hexadecimal digits that stand for everything traced so far, in its order. */
@@ -463,6 +468,18 @@ export interface VirtualClockOptions {
 
 /**
  * The clock of one simulated process, and the process's life: it can be paused, resumed and killed.
+ *
+ * @example
+ * ```ts
+ * import { VirtualTime } from "@taskkit/taskkit/testing";
+ *
+ * const time = new VirtualTime();
+ * const clock = time.clock({ wallOffsetMs: 60_000 }); // a minute ahead
+ * console.log(clock.now() - time.wallStartMs); // 60000
+ * clock.jump(-3_600_000);
+ * clock.kill();
+ * console.log(clock.state); // "killed"
+ * ```
  */
 export class VirtualClock implements Clock {
   /** What traces call the process. */
