@@ -1,7 +1,7 @@
 /**
  * Runs the checks and the tests of the project, part after part, and closes with what was counted.
  *
- * `deno run -A tests/tools/run.ts [check] [test]` exits with 1 when anything failed, and with 130 on Ctrl-C.
+ * `deno run -A tests/tools/run.ts [check] [test] [oracle]` exits with 1 when anything failed, and with 130 on Ctrl-C.
  *
  * @module
  */
@@ -187,6 +187,24 @@ function tests(bun: Found): Part[] {
   ];
 }
 
+/** The points of schedules against an enumeration, for all years and zones: some minutes, too long for every run. */
+function oracles(bun: Found): Part[] {
+  const files = ["oracle_test.ts", "oracle_random_test.ts"].map((name) => `tests/schedule/${name}`);
+  const full = (env: Record<string, string>) => ({ ...env, TASKKIT_ORACLE: "full" });
+  return [
+    {
+      name: "oracle, Deno",
+      run: (env) => countTests("deno", DENO, [...DENO_TEST, ...files], full(env)),
+    },
+    inBun(
+      bun,
+      "oracle",
+      (path) => (env) =>
+        countTests("bun", path, [...BUN_TEST, ...files.map((file) => `./${file}`)], full(env)),
+    ),
+  ];
+}
+
 /** Bun with the packages that the project needs there, or why not. */
 async function readyBun(): Promise<Found> {
   const bun = await findBun(BUN_FOLDER);
@@ -210,18 +228,20 @@ function environment(bun: Found): Record<string, string> {
 }
 
 async function main(groups: readonly string[]): Promise<number> {
-  const unknown = groups.filter((group) => group !== "check" && group !== "test");
+  const unknown = groups.filter((group) => !["check", "test", "oracle"].includes(group));
   if (groups.length === 0 || unknown.length > 0) {
-    console.error("Usage: deno run -A tests/tools/run.ts [check] [test]");
+    console.error("Usage: deno run -A tests/tools/run.ts [check] [test] [oracle]");
     return 2;
   }
   const { exports }: { exports: Record<string, string> } = JSON.parse(
     await Deno.readTextFile(`${ROOT}deno.json`),
   );
-  const bun = groups.includes("test") ? await readyBun() : { reason: "not asked for" };
-  const parts = groups.flatMap((group) =>
-    group === "check" ? checks(Object.values(exports)) : tests(bun)
-  );
+  const needsBun = groups.some((group) => group !== "check");
+  const bun = needsBun ? await readyBun() : { reason: "not asked for" };
+  const parts = groups.flatMap((group) => {
+    if (group === "check") return checks(Object.values(exports));
+    return group === "test" ? tests(bun) : oracles(bun);
+  });
   const env = environment(bun);
   const lines: string[] = [];
   const outcomes: Outcome[] = [];
