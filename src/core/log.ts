@@ -38,7 +38,9 @@ export type Log = (entry: LogEntry) => void;
 export function guarded(log: Log): Log {
   return (entry) => {
     try {
-      log(entry);
+      const told: unknown = log(entry);
+      // One that is asynchronous after all may reject, which would end the process.
+      if (told instanceof Promise) told.catch(() => {});
     } catch {
       // A log that throws must not stop the worker that told it something.
     }

@@ -21,7 +21,7 @@
 
 import { UnreadableRecord } from "../core/errors.ts";
 import { CLAIM_BATCH_MAX, KV_COMMIT_BYTES_MAX, LIST_PAGE_MAX } from "../core/limits.ts";
-import type { TaskRecord } from "../core/task.ts";
+import type { LeaseRef, TaskRecord } from "../core/task.ts";
 import { transition } from "../core/transition.ts";
 import { Changes, commit } from "./commit.ts";
 import type { DueKey } from "./keyspace.ts";
@@ -72,8 +72,15 @@ interface DueTask {
   readonly version: string;
 }
 
-/** Claims tasks. What the worker may run is what this returns, and nothing else. */
-export async function claim(store: Store, options: ClaimOptions): Promise<Claimed> {
+/**
+ * Claims tasks. What the worker may run is what this returns, and nothing else. `onSent` is told the id of each lease
+ * before it is sent: one that is found in the database before the claim returns is no phantom.
+ */
+export async function claim(
+  store: Store,
+  options: ClaimOptions,
+  onSent: (leaseId: string) => void = () => {},
+): Promise<Claimed> {
   const { rank, of } = options.window;
   const max = Math.min(options.max, CLAIM_BATCH_MAX);
   const nowMs = store.clock.now();
@@ -91,7 +98,7 @@ export async function claim(store: Store, options: ClaimOptions): Promise<Claime
     batches.push(wanted.slice(i, i + store.checksMax));
   }
   const taken = await Promise.allSettled(
-    batches.map((batch) => take(store, options.worker, batch)),
+    batches.map((batch) => take(store, options.worker, batch, onSent)),
   );
   // What was claimed must be run, whatever became of the others.
   const leases: HeldLease[] = [];
@@ -117,11 +124,18 @@ interface Taken {
   readonly contended: boolean;
 }
 
-async function take(store: Store, worker: string, batch: readonly DueTask[]): Promise<Taken> {
+async function take(
+  store: Store,
+  worker: string,
+  batch: readonly DueTask[],
+  onSent: (leaseId: string) => void,
+): Promise<Taken> {
   let left = batch;
   let contended = false;
   for (let n = 0; n < TAKE_TRIES_MAX && left.length > 0; n++) {
-    const lease = await tryTake(store, worker, left);
+    const id = store.ids.next();
+    onSent(id);
+    const lease = await tryTake(store, { worker, id }, left);
     if (lease !== null) return { lease, contended };
     const there = await whatIsLeft(store, left);
     contended ||= there.length < left.length;
@@ -151,10 +165,9 @@ async function whatIsLeft(store: Store, batch: readonly DueTask[]): Promise<DueT
 
 async function tryTake(
   store: Store,
-  worker: string,
+  { worker, id }: LeaseRef,
   batch: readonly DueTask[],
 ): Promise<HeldLease | null> {
-  const id = store.ids.next();
   const nowMs = store.clock.now();
   const tasks = new Map<string, TaskRecord>();
   const changes = new Changes();

@@ -18,7 +18,7 @@ import {
   SERVICE_PAUSE_MS_MAX,
 } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
-import { claim, type HeldLease } from "../store/claim.ts";
+import { claim, type Claimed, type HeldLease } from "../store/claim.ts";
 import type { Store } from "../store/store.ts";
 import { Waker } from "../core/waker.ts";
 
@@ -30,6 +30,8 @@ export interface ClaimerHost {
   mayClaim(): boolean;
   /** Which of how many workers of this group it is. */
   window(group: string): { rank: number; of: number };
+  /** Where the ids of leases are noted whose claim is under way. */
+  readonly claiming: Set<ReadonlySet<string>>;
   onClaimed(lease: HeldLease): void;
   /** Runs one attempt; resolves when its slot is free again. Never rejects. */
   run(lease: HeldLease, record: TaskRecord): Promise<void>;
@@ -111,6 +113,7 @@ export class Claimer {
   /** Ends the loop; what is claimed and not started is given back. What runs goes on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.giveBackReady();
     this.#waker.ring();
     await this.#loop;
     this.giveBackReady();
@@ -145,19 +148,26 @@ export class Claimer {
     this.#isDue = false;
     const isContended = clock.monotonic() - this.#contendedAt < CONTENDED_MS;
     const window = isContended ? this.#host.window(this.group) : { rank: 0, of: 1 };
-    const claimed = await claim(this.#store, {
-      worker: this.#host.id(),
-      group: this.group,
-      max: want,
-      window,
-    });
+    const claimed = await this.#claim(want, window);
     if (claimed.contended) this.#contendedAt = clock.monotonic();
     this.#foundNothing = claimed.leases.length === 0 && !claimed.contended && !claimed.more;
-    for (const lease of claimed.leases) this.#take(lease);
     if (claimed.contended && claimed.leases.length === 0) return 1 + this.#store.random.next() * 10;
     if (claimed.more || this.#isDue) return 0;
     if (claimed.nextDueMs === null) return this.#pollMs;
     return Math.min(this.#pollMs, Math.max(1, claimed.nextDueMs - clock.now()));
+  }
+
+  async #claim(max: number, window: { rank: number; of: number }): Promise<Claimed> {
+    const ids = new Set<string>();
+    this.#host.claiming.add(ids);
+    try {
+      const options = { worker: this.#host.id(), group: this.group, max, window };
+      const claimed = await claim(this.#store, options, (id) => void ids.add(id));
+      for (const lease of claimed.leases) this.#take(lease);
+      return claimed;
+    } finally {
+      this.#host.claiming.delete(ids);
+    }
   }
 
   /** How many tasks to claim now. Batches pay, so it waits for half of its room while no slot is idle. */
@@ -223,10 +233,11 @@ export class Claimer {
     if (this.#want() > 0) this.#waker.ring();
   }
 
-  /** Gives back what is claimed and not started: it is not to be started here, or not soon. */
-  giveBackReady(): void {
+  /** Gives back what is claimed and not started, all of it or that of one lease: it is not to be started here, or not soon. */
+  giveBackReady(leaseId?: string): void {
+    const goes = ({ lease }: { lease: HeldLease }) => leaseId === undefined || lease.id === leaseId;
     const ready = this.#ready;
-    this.#ready = [];
-    for (const { lease, record } of ready) this.#host.giveBack(lease, record);
+    this.#ready = ready.filter((one) => !goes(one));
+    for (const { lease, record } of ready.filter(goes)) this.#host.giveBack(lease, record);
   }
 }

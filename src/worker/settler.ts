@@ -11,8 +11,8 @@ import type { HeldLease } from "../store/claim.ts";
 import { settle, type Settled, type Settlement } from "../store/settle.ts";
 import type { Store } from "../store/store.ts";
 
-/** Told what became of a settlement. */
-export type OnSettled = (settlement: Settlement, settled: Settled) => void;
+/** Told what became of a settlement. What it returns belongs to the settlement: until then it is not written. */
+export type OnSettled = (settlement: Settlement, settled: Settled) => Promise<void> | void;
 
 /** Writes outcomes for one worker. */
 export class Settler {
@@ -101,13 +101,18 @@ export class Settler {
     this.#underWay += batch.length;
     const settled = await settle(this.#store, batch, this.#giveUp.signal);
     this.#commits--;
-    this.#underWay -= batch.length;
     for (const { lease } of batch) this.#busy.delete(lease);
     const rest = batch.filter((settlement) => !settled.has(settlement));
     if (!this.#giveUp.signal.aborted) this.#queue.unshift(...rest);
-    for (const [settlement, outcome] of settled) this.#onSettled(settlement, outcome);
-    this.#checkIdle();
+    const followUps: Promise<void>[] = [];
+    for (const [settlement, outcome] of settled) {
+      const followUp = this.#onSettled(settlement, outcome);
+      if (followUp !== undefined) followUps.push(followUp);
+    }
     if (this.#queue.length > 0) this.#schedule();
+    if (followUps.length > 0) await Promise.all(followUps);
+    this.#underWay -= batch.length;
+    this.#checkIdle();
   }
 
   #checkIdle(): void {

@@ -11,7 +11,6 @@ import { guarded, type Log, type LogLevel } from "../core/log.ts";
 import { PHANTOM_LEASE_MS, SERVICE_PAUSE_MS_MAX } from "../core/limits.ts";
 import { type TaskRecord, toInit, toTask } from "../core/task.ts";
 import type { Executor } from "../executor/executor.ts";
-import { resolveFailure } from "../executor/run_handler.ts";
 import type { StoredLease, StoredWorker } from "../store/beat.ts";
 import type { Listener } from "../store/bells.ts";
 import type { HeldLease } from "../store/claim.ts";
@@ -21,7 +20,7 @@ import { Scheduler } from "../schedule/scheduler.ts";
 import { rescueLease } from "../store/rescue.ts";
 import type { Settled, Settlement } from "../store/settle.ts";
 import type { Store } from "../store/store.ts";
-import { Attempt, type AttemptHost, toEnding } from "./attempt.ts";
+import { askRule, Attempt, type AttemptHost, toEnding } from "./attempt.ts";
 import { Claimer } from "./claimer.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Rescuer } from "./rescuer.ts";
@@ -71,6 +70,8 @@ export class Worker {
   readonly #claimers = new Map<string, Claimer>();
   readonly #attempts = new Set<Attempt>();
   readonly #leases = new Map<string, HeldLease>();
+  /** Leases of claims that are under way. */
+  readonly #claiming = new Set<ReadonlySet<string>>();
   readonly #phantoms = new Map<string, number>();
   readonly #settler: Settler;
   readonly #heartbeat: Heartbeat;
@@ -85,6 +86,7 @@ export class Worker {
   #workers: readonly StoredWorker[] = [];
   #isStopping = false;
   #isStopped = false;
+  #starting: Promise<void> | null = null;
   #stop: Promise<void> | null = null;
   #hurry = Promise.withResolvers<void>();
   #attemptsGone: PromiseWithResolvers<void> | null = null;
@@ -176,7 +178,12 @@ export class Worker {
   }
 
   /** Starts everything. Rejects, with nothing left running, if a handler module cannot be loaded or the database is away. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { groups, pollMs, maintenance } = this.#setup;
     const executors = this.#executors();
     try {
@@ -220,6 +227,12 @@ export class Worker {
   async #stopOnce(graceMs: number, reason: StopReason): Promise<void> {
     const { clock } = this.#store;
     this.#isStopping = true;
+    // What is just being started would go on otherwise; and what could not be started has cleaned up behind it.
+    try {
+      await this.#starting;
+    } catch {
+      return;
+    }
     this.#tell(
       "info",
       "worker.stopping",
@@ -284,6 +297,7 @@ export class Worker {
         id: () => this.#heartbeat.id,
         mayClaim: () => !this.#isStopping && this.#heartbeat.isAlive,
         window: (groupName) => this.#window(groupName),
+        claiming: this.#claiming,
         onClaimed: (lease) => this.#leases.set(lease.id, lease),
         run: (lease, record) => this.#run(attemptHost, lease, record),
         giveBack: (lease, record) => this.#giveBack(lease, record),
@@ -335,7 +349,7 @@ export class Worker {
     return this.#attemptsGone.promise;
   }
 
-  #onSettled(settlement: Settlement, settled: Settled): void {
+  #onSettled(settlement: Settlement, settled: Settled): Promise<void> | void {
     const { lease, record } = settlement;
     switch (settled.kind) {
       case "settled":
@@ -351,8 +365,7 @@ export class Worker {
         );
         break;
       case "refused":
-        void this.#refused(settlement, settled.error);
-        break;
+        return this.#refused(settlement, settled.error);
     }
     if (lease.tasks.size === 0) this.#leases.delete(lease.id);
   }
@@ -366,7 +379,8 @@ export class Worker {
       },
     );
     const data = record.data.kind === "inline" ? record.data.bytes : new Uint8Array(0);
-    const outcome = await resolveFailure(this.#setup.handler, toTask(toInit(record, data)), error);
+    const task = toTask(toInit(record, data));
+    const outcome = await askRule(this.#store, this.#setup.handler, task, error);
     this.#settler.add({ lease, record, ending: toEnding(outcome, this.#store.clock.now()) });
   }
 
@@ -381,6 +395,7 @@ export class Worker {
         for (const task of record.cancel) this.#cancel(lease, task);
         continue;
       }
+      if (this.#claiming.values().some((ids) => ids.has(id))) continue;
       const since = this.#phantoms.get(id) ?? clock.monotonic();
       this.#phantoms.set(id, since);
       if (clock.monotonic() - since >= PHANTOM_LEASE_MS) void this.#dropPhantom(id);
@@ -421,6 +436,7 @@ export class Worker {
 
   /** A lease that is not in the database: its attempts, if any still run, work for nothing. */
   #abortLease(id: string, why: string): void {
+    for (const claimer of this.#claimers.values()) claimer.giveBackReady(id);
     for (const attempt of this.#attempts) {
       if (attempt.lease.id === id) attempt.abort(new LeaseLost(why));
     }
