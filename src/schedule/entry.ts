@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { checkTimeout, type TaskDefinition } from "../core/define.ts";
 import { type Duration, shown, toMilliseconds } from "../core/duration.ts";
-import { InvalidArgument, InvalidSchedule } from "../core/errors.ts";
+import { InvalidArgument, InvalidData, InvalidSchedule } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
 import {
   PRIORITY_DEFAULT,
@@ -161,6 +161,9 @@ export async function readEntry(
   const group = checkName(task?.group ?? entry.group, `the group of entry "${key}"`);
   const name = checkName(task?.name ?? entry.name, `the name of entry "${key}"`);
   const bytes = handler.encodeData(group, name, data);
+  if (!(bytes instanceof Uint8Array)) {
+    throw new InvalidData(`Cannot use entry "${key}": encodeData returned no Uint8Array`);
+  }
   if (bytes.length > SCHEDULE_DATA_BYTES_MAX) {
     throw new InvalidArgument(
       `Cannot use entry "${key}": its data has ${bytes.length} bytes; the bound is ${SCHEDULE_DATA_BYTES_MAX}`,

@@ -74,6 +74,7 @@ export class Scheduler {
   #isStopped = false;
   #lookedAt = -Infinity;
   #mustLook = true;
+  #isQuiet = false;
   #loop: Promise<void> = Promise.resolve();
   #listener: Listener | null = null;
 
@@ -99,6 +100,11 @@ export class Scheduler {
     await this.#inLanes([...this.#code.values()], async (entry) => {
       if (this.#toNote(entry, noted.get(nameOf(entry)) ?? null) !== null) await this.#note(entry);
     });
+  }
+
+  /** Whether it has looked, and every point that was due then has its task. */
+  get isQuiet(): boolean {
+    return this.#isQuiet;
   }
 
   /** Begins to fire. */
@@ -149,13 +155,16 @@ export class Scheduler {
   /** Fires what is due; returns how long to sleep. */
   async #turn(): Promise<number> {
     const { clock } = this.#store;
+    this.#isQuiet = false;
     if (this.#mustLook || clock.monotonic() - this.#lookedAt >= SCHEDULE_LOOK_MS) {
       await this.#look();
     }
     const due = [...this.#known.values()].filter((known) => this.#isDue(known));
     await this.#inLanes(due, (known) => this.#tryToFire(known));
     // As of now: what came first in this turn may be due again.
-    return this.#sleepMs();
+    const sleepMs = this.#sleepMs();
+    this.#isQuiet = sleepMs > 0;
+    return sleepMs;
   }
 
   #isDue({ stored, nextMs, retryAt }: Known): boolean {

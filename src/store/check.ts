@@ -29,6 +29,7 @@ import { Changes, commit } from "./commit.ts";
 import type { Entry, Key, KeyPart } from "./port.ts";
 import { decodeTask, isTombstone } from "./record_codec.ts";
 import { addTask, decodeLease, decodeWorker, encodeLease, hasChunks, sweepAt } from "./records.ts";
+import { decodeSchedule } from "./schedules.ts";
 import { readMany, readPage, type Store } from "./store.ts";
 
 /** Something that is wrong with the database. */
@@ -223,11 +224,25 @@ class Checker {
       case "control":
       case "format":
       case "progress":
-      case "schedule":
         return [];
+      case "schedule":
+        return this.#scheduleRules(entry);
       default:
         return [foreign(entry)];
     }
+  }
+
+  #scheduleRules(entry: Entry): Rule[] {
+    const store = this.#store;
+    if (store.keys.readSchedule(entry) === null) return [foreign(entry)];
+    if (isNewer(entry, decodeSchedule)) this.#newer++;
+    return [{
+      keys: [entry.key],
+      judge: ([schedule]) => {
+        if (schedule === undefined || !isDamaged(schedule, decodeSchedule)) return null;
+        return { message: "a schedule cannot be read", repair: moveAside(store, [schedule]) };
+      },
+    }];
   }
 
   /** The task of an entry's value; a newer one is counted, and like a tombstone it has no rules. */
@@ -551,6 +566,25 @@ function rewritten(store: Store, record: TaskRecord): Changes {
 }
 
 /** Moves entries to where they are in nobody's way, byte for byte. */
+function isNewer(entry: Entry, decode: (value: unknown) => unknown): boolean {
+  return whyUnreadable(entry, decode) === "NEWER_VERSION";
+}
+
+function isDamaged(entry: Entry, decode: (value: unknown) => unknown): boolean {
+  return whyUnreadable(entry, decode) === "CORRUPT_RECORD";
+}
+
+function whyUnreadable(entry: Entry, decode: (value: unknown) => unknown): string | null {
+  if (entry.versionstamp === null) return null;
+  try {
+    decode(entry.value);
+    return null;
+  } catch (error) {
+    if (!(error instanceof UnreadableRecord)) throw error;
+    return error.code;
+  }
+}
+
 function moveAside(store: Store, entries: readonly Entry[]): Changes {
   const changes = new Changes();
   for (const { key, value } of entries) {

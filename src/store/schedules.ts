@@ -94,7 +94,7 @@ function read({ scheduler, key }: ScheduleName, entry: Entry): StoredSchedule | 
   const { value, versionstamp } = entry;
   return versionstamp === null
     ? null
-    : { scheduler, key, version: versionstamp, record: decode(value) };
+    : { scheduler, key, version: versionstamp, record: decodeSchedule(value) };
 }
 
 /** All entries, of one scheduler or of every one. Those that cannot be read are told, and stop nothing. */
@@ -110,7 +110,7 @@ export async function listSchedules(
       const name = store.keys.readSchedule(entry);
       if (name === null || entry.versionstamp === null) continue;
       try {
-        all.push({ ...name, version: entry.versionstamp, record: decode(entry.value) });
+        all.push({ ...name, version: entry.versionstamp, record: decodeSchedule(entry.value) });
       } catch (error) {
         if (!(error instanceof UnreadableRecord)) throw error;
         onUnreadable({ ...name, version: entry.versionstamp, error });
@@ -285,7 +285,12 @@ export async function isLastTaskAlive(store: Store, entry: StoredSchedule): Prom
   return record !== null && !isTerminal(record.state);
 }
 
-function decode(value: unknown): ScheduleRecord {
+/**
+ * The record of an entry.
+ *
+ * @throws {UnreadableRecord} If it is damaged or from a newer version.
+ */
+export function decodeSchedule(value: unknown): ScheduleRecord {
   return decodeJson(value, "schedule record", (fields) => ({
     source: fields.source === "code" ? "code" : "stored",
     group: must(fields.group, isText),

@@ -576,6 +576,22 @@ test("a start with entries that are known writes nothing", async () => {
   await world.stop();
 });
 
+test("it is quiet once every point that was due has its task, and not before", async () => {
+  const world = new SchedulerWorld({ seed: 11, dialect: "npm" });
+  const entries = Array.from(
+    { length: 20 },
+    (_, i) => entry(`e${i}`, new IntervalSchedule("1h", { missed: "all" })),
+  );
+  const before = await world.start(entries);
+  await world.during(before.scheduler.stop());
+  await world.advance(100 * HOUR);
+  const { scheduler } = await world.start(entries);
+  assert.equal(scheduler.isQuiet, false);
+  await world.time.run({ until: () => scheduler.isQuiet });
+  assert.equal(world.tasks().length, 2_000);
+  await world.stop();
+});
+
 test("a stop ends all of it, in the middle of firing too", async () => {
   for (let ms = 0; ms < 8; ms++) {
     const world = new SchedulerWorld({ seed: ms, dialect: "npm" });

@@ -132,6 +132,12 @@ const DAMAGES: {
     },
   },
   {
+    name: "a schedule is damaged",
+    found: ["a schedule cannot be read"],
+    left: ["a record that could not be read was set aside"],
+    act: (kv) => kv.atomic().set(keys.schedule("main", "k"), new Uint8Array([1, 2])).commit(),
+  },
+  {
     name: "a lease and a heartbeat are damaged",
     found: ["a lease cannot be read", "the heartbeat of a worker cannot be read"],
     left: [
