@@ -171,10 +171,11 @@ export class Worker {
     return this.#finished.promise;
   }
 
-  /** Whether nothing runs, nothing is due, and every outcome is written. */
+  /** Whether nothing runs, nothing is due, every schedule point that was has its task, and every outcome is written. */
   get isQuiet(): boolean {
     return this.#attempts.size === 0 && this.#settler.pending === 0 &&
-      [...this.#claimers.values()].every((claimer) => claimer.isDrained);
+      [...this.#claimers.values()].every((claimer) => claimer.isDrained) &&
+      (this.#scheduler?.isQuiet ?? true);
   }
 
   /** Starts everything. Rejects, with nothing left running, if a handler module cannot be loaded or the database is away. */
