@@ -16,6 +16,8 @@ import {
   CONTENDED_MS,
   SERVICE_PAUSE_FIRST_MS,
   SERVICE_PAUSE_MS_MAX,
+  STAND_BACK_MS_EACH,
+  STAND_BACK_MS_MAX,
 } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
 import { claim, type Claimed, type HeldLease } from "../store/claim.ts";
@@ -145,6 +147,8 @@ export class Claimer {
     if (this.#isPaused || !this.#host.mayClaim()) return this.#pollMs;
     // A slot that becomes free rings; whatever else happens meanwhile is seen by the next look.
     if (want === 0) return null;
+    await this.#standBack();
+    if (this.#stopping.signal.aborted || this.#isPaused) return 0;
     this.#isDue = false;
     const isContended = clock.monotonic() - this.#contendedAt < CONTENDED_MS;
     const window = isContended ? this.#host.window(this.group) : { rank: 0, of: 1 };
@@ -168,6 +172,18 @@ export class Claimer {
     } finally {
       this.#host.claiming.delete(ids);
     }
+  }
+
+  /**
+   * Many idle workers are woken by one task. Each lets those before it go first, so that most find the task gone by a
+   * look, and not by a commit that fails.
+   */
+  async #standBack(): Promise<void> {
+    if (!this.isIdle || !this.#foundNothing) return;
+    const { rank } = this.#host.window(this.group);
+    if (rank === 0) return;
+    const ms = Math.min(rank * STAND_BACK_MS_EACH, STAND_BACK_MS_MAX);
+    await sleep(this.#store.clock, ms, this.#stopping.signal);
   }
 
   /** How many tasks to claim now. Batches pay, so it waits for half of its room while no slot is idle. */

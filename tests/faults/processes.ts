@@ -35,8 +35,9 @@ export async function runDrain(
   await open.kit.resume(["work"]);
   const startedAt = performance.now();
   await sleep(options.forMs);
-  const counts = await Promise.all(children.map((child) => child.stop()));
+  // What they do after they were asked to stop is to give back what they had claimed ahead.
   const seconds = (performance.now() - startedAt) / 1_000;
+  const counts = await Promise.all(children.map((child) => child.stop()));
   const done = counts.map((count) => count.done);
   const sum = done.reduce((a, b) => a + b, 0);
   if (sum >= options.tasks) throw new Error(`${options.tasks} tasks were not enough`);
