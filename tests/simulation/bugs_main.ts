@@ -1,18 +1,26 @@
 /**
- * `deno task sim:bugs`: for each bug the first seed that catches it, and how many it took.
+ * `deno task sim:bugs`: for each bug a seed that catches it, looked for from the one that did last time.
+ *
+ * ```sh
+ * deno task sim:bugs                # all
+ * deno task sim:bugs fence          # those with that in their name
+ * deno task sim:bugs fence --keep   # and keep the shrunk plan of each, for a bug that was real
+ * ```
  *
  * @module
  */
 
 import process from "node:process";
 import { BUGS, putIn } from "./bugs.ts";
+import { keep } from "./kept.ts";
 import { makePlan } from "./plan.ts";
+import { shrink } from "./shrink.ts";
 import { runWorld } from "./world.ts";
 
 /** Seeds of its profile in which a bug must be caught. */
 const BUDGET = 3_000;
 
-async function main(wanted: string): Promise<number> {
+async function main(wanted: string, isKept: boolean): Promise<number> {
   Error.stackTraceLimit = 0;
   let [passed, failed] = [0, 0];
   for (const bug of BUGS) {
@@ -20,16 +28,22 @@ async function main(wanted: string): Promise<number> {
     using buggy = await putIn(bug);
     let line = `not caught in ${BUDGET} seeds`;
     let isCaught = false;
-    for (let seed = 0; seed < BUDGET && !isCaught; seed++) {
+    let promise = "";
+    let seed = bug.seed;
+    for (; seed < bug.seed + BUDGET; seed++) {
       const plan = makePlan(seed, bug.profile);
       const { violation } = await runWorld(plan, { production: buggy.production });
       if (violation === null) continue;
       isCaught = bug.breaks.includes(violation.promise);
       line = `${bug.profile} ${seed}: ${violation.message}`;
-      if (!isCaught) {
-        line += " (another promise than was expected)";
-        break;
-      }
+      promise = violation.promise;
+      if (!isCaught) line += " (another promise than was expected)";
+      break;
+    }
+    if (isCaught && isKept) {
+      const plan = makePlan(seed, bug.profile);
+      const small = await shrink(plan, promise, buggy.production);
+      console.log(`kept as ${keep(promise, small, `${bug.name} (a bug that was real)`)}`);
     }
     if (isCaught) passed++;
     else failed++;
@@ -39,4 +53,8 @@ async function main(wanted: string): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv[2] ?? "");
+const args = process.argv.slice(2);
+process.exitCode = await main(
+  args.find((arg) => !arg.startsWith("--")) ?? "",
+  args.includes("--keep"),
+);
