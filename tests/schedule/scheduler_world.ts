@@ -8,6 +8,7 @@ import { TaskHandler } from "../../src/core/handler.ts";
 import type { TaskRecord } from "../../src/core/task.ts";
 import { type ReadEntry, readSchedules, type ScheduleEntry } from "../../src/schedule/entry.ts";
 import { Scheduler } from "../../src/schedule/scheduler.ts";
+import { Bells } from "../../src/store/bells.ts";
 import { decodeTask } from "../../src/store/record_codec.ts";
 import { listSchedules, type ScheduleRecord } from "../../src/store/schedules.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -111,7 +112,10 @@ export class SchedulerWorld {
     const name = `p${this.processes.length}`;
     const clock = this.time.clock({ name, wallOffsetMs });
     const kv = this.database.connect({ clock, name });
-    const store = storeOn(kv, { clock, seed: name, checksMax: this.#checksMax });
+    const store: Store = {
+      ...storeOn(kv, { clock, seed: name, checksMax: this.#checksMax }),
+      bells: new Bells(kv, clock, { watchFile: () => null, canWatch: true }),
+    };
     const read = await readSchedules({ main: entries }, timeZone, new Handler());
     const process = new Process(clock, kv, store, read);
     this.processes.push(process);
