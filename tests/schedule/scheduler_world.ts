@@ -79,6 +79,15 @@ export class Process {
   }
 }
 
+/** How a process stands in its world. */
+export interface ProcessOptions {
+  /** How far its clock is ahead. */
+  readonly wallOffsetMs?: number;
+  readonly timeZone?: string;
+  /** Whether watches tell it of changes. */
+  readonly isTold?: boolean;
+}
+
 /** A database and its processes. */
 export class SchedulerWorld {
   readonly time: VirtualTime;
@@ -106,15 +115,15 @@ export class SchedulerWorld {
   /** A process that was started, but not its scheduler. */
   async open(
     entries: readonly ScheduleEntry[] = [],
-    options: { wallOffsetMs?: number; timeZone?: string } = {},
+    options: ProcessOptions = {},
   ): Promise<Process> {
-    const { wallOffsetMs = 0, timeZone = "UTC" } = options;
+    const { wallOffsetMs = 0, timeZone = "UTC", isTold = true } = options;
     const name = `p${this.processes.length}`;
     const clock = this.time.clock({ name, wallOffsetMs });
     const kv = this.database.connect({ clock, name });
     const store: Store = {
       ...storeOn(kv, { clock, seed: name, checksMax: this.#checksMax }),
-      bells: new Bells(kv, clock, { watchFile: () => null, canWatch: true }),
+      bells: new Bells(kv, clock, { watchFile: () => null, canWatch: isTold }),
     };
     const read = await readSchedules({ main: entries }, timeZone, new Handler());
     const process = new Process(clock, kv, store, read);
@@ -125,7 +134,7 @@ export class SchedulerWorld {
   /** A process that looks after its entries. */
   async start(
     entries: readonly ScheduleEntry[] = [],
-    options: { wallOffsetMs?: number; timeZone?: string } = {},
+    options: ProcessOptions = {},
   ): Promise<Process> {
     const process = await this.open(entries, options);
     await this.during(process.scheduler.register());
