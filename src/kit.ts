@@ -33,7 +33,7 @@ import {
   THREADS_MAX,
   TTL_MS_DEFAULT,
 } from "./core/limits.ts";
-import type { Log } from "./core/log.ts";
+import { type Log, LOG_LEVELS } from "./core/log.ts";
 import { printable } from "./core/printable.ts";
 import { systemRandom } from "./core/random.ts";
 import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
@@ -304,6 +304,7 @@ export class Kit implements AsyncDisposable {
     this.#checkOpen("build an atomic operation");
     const recorder = new WriteRecorder();
     const drafts: Draft[] = [];
+    let isCommitting = false;
     const atomic: KitAtomic = {
       check: (key, versionstamp) => (recorder.check(key, versionstamp), atomic),
       set: (key, value, options) => (recorder.set(key, value, options), atomic),
@@ -319,6 +320,10 @@ export class Kit implements AsyncDisposable {
       },
       commit: async () => {
         this.#checkOpen("commit");
+        if (isCommitting) {
+          throw new InvalidArgument("Cannot commit: it was committed before; build another one");
+        }
+        isCommitting = true;
         const isCommitted = await enqueueWith(
           this.#store,
           drafts,
@@ -549,10 +554,11 @@ export class Kit implements AsyncDisposable {
     checkFields(options, "the options of the worker", WORKER_FIELDS);
     const { signal } = options;
     const worker = await this.#startWorker(options, "start a worker");
-    const stop = (stopOptions: { grace?: Duration } = {}) =>
-      worker.stop(
-        stopOptions.grace === undefined ? undefined : toMilliseconds(stopOptions.grace, "grace"),
-      );
+    const stop = async (stopOptions: { grace?: Duration } = {}) => {
+      checkFields(stopOptions, "the options of stop", ["grace"]);
+      const { grace } = stopOptions;
+      await worker.stop(grace === undefined ? undefined : toMilliseconds(grace, "grace"));
+    };
     const onAbort = () => void worker.stop();
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -609,8 +615,21 @@ export class Kit implements AsyncDisposable {
     if (!this.#hasHandler) {
       throw new InvalidArgument(`Cannot ${act}: open the Kit with a handler`);
     }
-    const { log, logLevel, schedules = {}, timeZone = "UTC" } = options;
+    const { log, logLevel, signal, schedules = {}, timeZone = "UTC", maintenance = true } = options;
+    checkBoolean(maintenance, "maintenance");
+    if (log !== undefined && typeof log !== "function") {
+      throw new InvalidArgument(`Cannot use ${shown(log)} as log: pass a function`);
+    }
+    if (logLevel !== undefined && !LOG_LEVELS.includes(logLevel)) {
+      const levels = LOG_LEVELS.map((level) => `"${level}"`).join(", ");
+      throw new InvalidArgument(`Cannot use ${shown(logLevel)} as logLevel: there are ${levels}`);
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new InvalidArgument(`Cannot use ${shown(signal)} as signal: pass an AbortSignal`);
+    }
     const entries = await readSchedules(schedules, timeZone, this.#handler);
+    // It may have been closed meanwhile, or be about to; a worker that nobody stops any more must not start.
+    if (this.#closed !== null) throw new KitClosed(act);
     const leakedMax = checkInteger(
       options.leakedThreads ?? LEAKED_THREADS_MAX_DEFAULT,
       "leakedThreads",
@@ -637,7 +656,7 @@ export class Kit implements AsyncDisposable {
         ? GRACE_MS_DEFAULT
         : toMilliseconds(options.grace, "grace"),
       leaseMs: positive(options.lease, "lease", LEASE_MS_DEFAULT),
-      maintenance: options.maintenance ?? true,
+      maintenance,
       entries,
       log: log ?? logToConsole,
       logLevel: logLevel ?? (log === undefined ? "warn" : "info"),
@@ -688,7 +707,8 @@ export class Kit implements AsyncDisposable {
     const { store } = this.#host;
     checkName(group, "the group of a task");
     checkName(name, "the name of a task");
-    const { priority = PRIORITY_DEFAULT, timeout, unique, ttl } = options;
+    const { priority = PRIORITY_DEFAULT, timeout, unique, ttl, eager } = options;
+    if (eager !== undefined) checkBoolean(eager, "eager");
     const createdMs = store.clock.now();
     const bytes = this.#handler.encodeData(group, name, data);
     if (!(bytes instanceof Uint8Array)) {
@@ -746,6 +766,9 @@ export class Kit implements AsyncDisposable {
   }
 
   async #runEagerly(draft: Draft): Promise<Result> {
+    if (!this.#hasHandler) {
+      throw new InvalidArgument("Cannot run a task eagerly: open the Kit with a handler");
+    }
     if (draft.record.unique !== null) {
       throw new InvalidArgument("Cannot run a task eagerly: unique is not to be had");
     }
@@ -797,6 +820,11 @@ async function toHandler(handler: KitOptions["handler"]): Promise<TaskHandler | 
     } as handler: pass an instance of a class that extends TaskHandler, or the URL of its ` +
       `module: new URL("./handler.ts", import.meta.url)`,
   );
+}
+
+function checkBoolean(value: unknown, what: string): void {
+  if (typeof value === "boolean") return;
+  throw new InvalidArgument(`Cannot use ${shown(value)} as ${what}: pass true or false`);
 }
 
 function checkId(id: unknown): string {

@@ -131,7 +131,7 @@ export function defineTask<Input, R, Output>(
   if (typeof run !== "function") {
     throw new InvalidArgument(`Cannot define task "${name}": run is no function`);
   }
-  if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
+  if (schema !== undefined && typeof schema?.["~standard"]?.validate !== "function") {
     throw new InvalidArgument(`Cannot define task "${name}": its schema is no Standard Schema`);
   }
   if (retry !== undefined && typeof retry !== "function") {

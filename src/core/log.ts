@@ -7,6 +7,9 @@
 /** How important an entry is. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** All levels, the least important first. */
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
 /** One entry of the log. `event` is stable and machine-readable, `message` is for people. */
 export interface LogEntry {
   /** How important it is. */

@@ -33,12 +33,15 @@ export async function loadHandler(
 }
 
 function whyNot(error: unknown): string {
-  const { name, message, code } = toStoredError(error);
-  if (code === "ERR_MODULE_NOT_FOUND") {
+  const { name, message: text, code } = toStoredError(error);
+  const [message = ""] = text.split("\n", 1);
+  // Deno says of a module that it cannot parse that it was not found.
+  const isSyntax = name === "SyntaxError" || message.startsWith("SyntaxError");
+  if (code === "ERR_MODULE_NOT_FOUND" && !isSyntax) {
     return `it, or a module it imports, does not exist: ${message}; ` +
       `write its path relative to the importing file: new URL("./handler.ts", import.meta.url)`;
   }
-  if (name === "SyntaxError" || code === "ERR_UNSUPPORTED_ESM_URL_SCHEME") {
+  if (isSyntax || code === "ERR_UNSUPPORTED_ESM_URL_SCHEME") {
     return `it is no module that can run here: ${message}`;
   }
   return `it failed while loading: ${name}: ${message}`;

@@ -7,7 +7,7 @@
 import type { Timer } from "../core/clock.ts";
 import { Conflict, LeaseLost, TaskCancelled, WorkerStopping } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
-import { guarded, type Log, type LogLevel } from "../core/log.ts";
+import { guarded, type Log, LOG_LEVELS, type LogLevel } from "../core/log.ts";
 import { PHANTOM_LEASE_MS, SERVICE_PAUSE_MS_MAX } from "../core/limits.ts";
 import { type TaskRecord, toInit, toTask } from "../core/task.ts";
 import type { Executor } from "../executor/executor.ts";
@@ -52,8 +52,6 @@ export interface WorkerSetup {
   readonly runtime: string;
 }
 
-const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
-
 /**
  * Why a worker stopped: it was told to by its own program or a signal, by `kit.shutdown`, or since too many of its threads
  * would not end.
@@ -96,7 +94,7 @@ export class Worker {
     this.#setup = setup;
     this.#store = setup.store;
     this.#log = guarded(setup.log);
-    this.#levelMin = LEVELS.indexOf(setup.logLevel);
+    this.#levelMin = LOG_LEVELS.indexOf(setup.logLevel);
     this.#startedMs = setup.store.clock.now();
     this.#controlWaker = new Waker(setup.store.clock);
     this.#rescueWaker = new Waker(setup.store.clock);
@@ -526,13 +524,13 @@ export class Worker {
   }
 
   #tell(level: LogLevel, event: string, message: string, fields?: Record<string, unknown>): void {
-    if (LEVELS.indexOf(level) < this.#levelMin) return;
+    if (LOG_LEVELS.indexOf(level) < this.#levelMin) return;
     const at = this.#store.clock.now();
     this.#log({ level, event, message, at, ...(fields === undefined ? {} : { fields }) });
   }
 
   #tellTask: AttemptHost["log"] = (level, event, message, record, more = {}) => {
-    if (LEVELS.indexOf(level) < this.#levelMin) return;
+    if (LOG_LEVELS.indexOf(level) < this.#levelMin) return;
     const { id: task, group, name, attempt } = record;
     this.#log({
       level,
