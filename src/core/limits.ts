@@ -179,6 +179,8 @@ export const SCHEDULE_ENTRIES_MAX = 10_000;
 export const SCHEDULE_LIST_POINTS_MAX = 100;
 /** How often the entries of the database are looked at without being told. */
 export const SCHEDULE_LOOK_MS = 30 * SECOND;
+/** How often at most, however often they change. */
+export const SCHEDULE_LOOK_MS_MIN = 200;
 /** Entries whose commits are under way at once. */
 export const SCHEDULE_FIRES_AT_ONCE_MAX = 8;
 /** How soon an entry that could not be fired is tried again: at first, and at most. */

@@ -14,6 +14,7 @@ import {
   SCHEDULE_AHEAD_MS_MAX,
   SCHEDULE_FIRES_AT_ONCE_MAX,
   SCHEDULE_LOOK_MS,
+  SCHEDULE_LOOK_MS_MIN,
   SCHEDULE_PAUSE_FIRST_MS,
   SCHEDULE_PAUSE_MS_MAX,
 } from "../core/limits.ts";
@@ -154,17 +155,19 @@ export class Scheduler {
 
   /** Fires what is due; returns how long to sleep. */
   async #turn(): Promise<number> {
-    const { clock } = this.#store;
     this.#isQuiet = false;
-    if (this.#mustLook || clock.monotonic() - this.#lookedAt >= SCHEDULE_LOOK_MS) {
-      await this.#look();
-    }
+    if (this.#untilLookMs() <= 0) await this.#look();
     const due = [...this.#known.values()].filter((known) => this.#isDue(known));
     await this.#inLanes(due, (known) => this.#tryToFire(known));
     // As of now: what came first in this turn may be due again.
     const sleepMs = this.#sleepMs();
-    this.#isQuiet = sleepMs > 0;
+    this.#isQuiet = sleepMs > 0 && !this.#mustLook;
     return sleepMs;
+  }
+
+  #untilLookMs(): number {
+    const sinceMs = this.#store.clock.monotonic() - this.#lookedAt;
+    return (this.#mustLook ? SCHEDULE_LOOK_MS_MIN : SCHEDULE_LOOK_MS) - sinceMs;
   }
 
   #isDue({ stored, nextMs, retryAt }: Known): boolean {
@@ -176,7 +179,7 @@ export class Scheduler {
   #sleepMs(): number {
     const { clock } = this.#store;
     const [wallMs, monotonicMs] = [clock.now(), clock.monotonic()];
-    let sleepMs = SCHEDULE_LOOK_MS;
+    let sleepMs = Math.max(0, this.#untilLookMs());
     for (const { stored, nextMs, retryAt } of this.#known.values()) {
       if (stored.record.paused || nextMs === null) continue;
       const waitMs = nextMs === undefined ? retryAt - monotonicMs : nextMs - wallMs;

@@ -387,6 +387,29 @@ test("entries of the database: added, changed, paused, resumed and removed while
   }
 });
 
+test("many entries that are added in a row are looked for a few times, not once each", async () => {
+  const world = new SchedulerWorld({ seed: 5, dialect: "npm" });
+  const { store } = await world.open();
+  const { kv } = await world.start();
+  await world.advance(SECOND);
+  let looks = 0;
+  const list = kv.list.bind(kv);
+  kv.list = (selector, options) => {
+    looks++;
+    return list(selector, options);
+  };
+  const startedMs = world.nowMs;
+  const add = async () => {
+    for (let i = 0; i < 500; i++) await schedulesOf(store).set(entry(`e${i}`, TEN));
+  };
+  await world.during(add());
+  const tookMs = world.nowMs - startedMs;
+  assert.ok(looks <= 2 + tookMs / 200, `${looks} looks in ${tookMs} ms`);
+  await world.advance(10 * SECOND);
+  assert.equal(new Set(world.tasks().map(({ name }) => name)).size, 500);
+  await world.stop();
+});
+
 test("an entry that is removed or changed at any moment of firing fires whole, or not at all", async () => {
   for (let ms = -2; ms < 12; ms++) {
     const world = new SchedulerWorld({ seed: ms + 2, dialect: "npm" });
