@@ -182,6 +182,8 @@ export class Bells {
       signal.addEventListener("abort", end, { once: true });
       const timer = this.#clock.timer(WATCH_RENEW_MS, end);
       try {
+        // Raw: otherwise the npm client reads events in a promise that nobody awaits, and a server that goes away ends the
+        // process by an unhandled rejection.
         const reader = this.#kv.watch(keys, { raw: true }).getReader();
         const stop = () => void reader.cancel().catch(() => {});
         renewed.signal.addEventListener("abort", stop, { once: true });

@@ -161,15 +161,13 @@ async function openRemote(text: string, client: KvClient): Promise<KvPort> {
   }
   try {
     if (client === "builtin") return await openBuiltin(url.href);
-    return watchingRaw(
-      await openNpm(url.href, {
-        implementation: "remote",
-        accessToken,
-        fetcher: fetchInTime,
-        // Repeats of its own come when nobody waits for them any more; whoever reads or writes here tries again by itself.
-        maxRetries: 0,
-      }),
-    );
+    return await openNpm(url.href, {
+      implementation: "remote",
+      accessToken,
+      fetcher: fetchInTime,
+      // Repeats of its own come when nobody waits for them any more; whoever reads or writes here tries again by itself.
+      maxRetries: 0,
+    });
   } catch (error) {
     const why = firstLine(error);
     throw new KvUnavailable(`Cannot open the database at "${url.origin}": ${why}`, {
@@ -185,25 +183,6 @@ async function openBuiltin(url: string): Promise<KvPort> {
     );
   }
   return await Deno.openKv(url) as unknown as KvPort;
-}
-
-interface RawWatching extends KvPort {
-  watch(keys: readonly Key[], options?: { raw?: boolean }): ReadableStream<Entry[]>;
-}
-
-/**
- * Makes `watch` hand over every event. Otherwise the client reads them in a promise that nobody awaits, and a server that
- * goes away ends the process by an unhandled rejection.
- */
-function watchingRaw(kv: RawWatching): KvPort {
-  return {
-    get: (key) => kv.get(key),
-    getMany: (keys) => kv.getMany(keys),
-    list: (selector, options) => kv.list(selector, options),
-    atomic: () => kv.atomic(),
-    watch: (keys) => kv.watch(keys, { raw: true }),
-    close: () => kv.close(),
-  };
 }
 
 /**

@@ -157,7 +157,7 @@ test("demo: deno task takes a folder from where it was called", { skip: needsDen
   const out = execFileSync(
     process.execPath,
     ["task", "--quiet", "--config", join(ROOT, "deno.json"), "demo", "files"],
-    { cwd: demo.folder, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+    { cwd: demo.folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
   );
   assert.match(out, /^2 files of 4 bytes, the same:\n {4}a\n {4}b\n/);
 });
