@@ -73,6 +73,8 @@ export const COMMIT_DEADLINE_MS = 30 * SECOND;
 /** One try of a commit: the tries of a locked file share the deadline above. */
 export const SEND_DEADLINE_MS = 10 * SECOND;
 export const READ_DEADLINE_MS = 10 * SECOND;
+/** One commit, or one read of a few keys, over a network: a request that hangs as its server goes away is soon repeated. */
+export const REMOTE_DEADLINE_MS = 4 * SECOND;
 /** Over HTTP; who waited for the answer has given up before. */
 export const REQUEST_DEADLINE_MS = 15 * SECOND;
 /** Pause after another process was first to commit to the same file; doubles up to the maximum. */
@@ -83,7 +85,7 @@ export const LOCKED_PAUSE_SMALL_MS_MAX = 10;
 export const SMALL_COMMIT_MUTATIONS_MAX = 10;
 /** Pause before an operation whose outcome is doubtful is looked at again; doubles up to the maximum. */
 export const DOUBT_PAUSE_FIRST_MS = 20;
-export const DOUBT_PAUSE_MS_MAX = 2 * SECOND;
+export const DOUBT_PAUSE_MS_MAX = 1 * SECOND;
 export const SWEEP_PAGE_MAX = 100;
 /** How often a waiting result looks by itself, behind its doorbells. */
 export const RESULT_POLL_FIRST_MS = 100;
@@ -91,7 +93,7 @@ export const RESULT_POLL_MS_MAX = 2 * SECOND;
 /** Results that watch their task over the connection at once; more of them poll. */
 export const RESULT_WATCHES_MAX = 50;
 /** With the pauses above, about 15 s of looking again before an outcome is reported as unknown. */
-export const DOUBT_TRIES_MAX = 14;
+export const DOUBT_TRIES_MAX = 22;
 /** Nor are new tries begun after this long, where each of them waits for a database that does not answer. */
 export const DOUBT_MS_MAX = 60 * SECOND;
 /** A watch is opened anew after this long, since it may have died without a word. */

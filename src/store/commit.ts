@@ -36,6 +36,7 @@ import {
   LOCKED_PAUSE_FIRST_MS,
   LOCKED_PAUSE_MS_MAX,
   LOCKED_PAUSE_SMALL_MS_MAX,
+  REMOTE_DEADLINE_MS,
   SEND_DEADLINE_MS,
   SMALL_COMMIT_MUTATIONS_MAX,
 } from "../core/limits.ts";
@@ -132,6 +133,8 @@ export interface CommitContext {
   readonly kv: KvPort;
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether it crosses a network. */
+  readonly remote?: boolean;
 }
 
 /**
@@ -150,7 +153,8 @@ export async function commit(context: CommitContext, changes: Changes): Promise<
   const isSmall = changes.mutations <= SMALL_COMMIT_MUTATIONS_MAX;
   const pauseMsMax = isSmall ? LOCKED_PAUSE_SMALL_MS_MAX : LOCKED_PAUSE_MS_MAX;
   for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
-    const leftMs = Math.min(SEND_DEADLINE_MS, deadline - clock.monotonic());
+    const sendMs = context.remote === true ? REMOTE_DEADLINE_MS : SEND_DEADLINE_MS;
+    const leftMs = Math.min(sendMs, deadline - clock.monotonic());
     const answer = await send(context, changes, leftMs);
     if (answer.kind !== "locked") return answer;
     if (clock.monotonic() + pauseMs > deadline) {

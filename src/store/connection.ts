@@ -17,7 +17,7 @@ import { REQUEST_DEADLINE_MS } from "../core/limits.ts";
 import { systemRandom } from "../core/random.ts";
 import type { Hints, WatchFile } from "./bells.ts";
 import { firstLine, whenUnlocked } from "./commit.ts";
-import type { Entry, Key, KvPort } from "./port.ts";
+import type { KvPort } from "./port.ts";
 
 /**
  * Where the database is: a path or `file:` URL of a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an

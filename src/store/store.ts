@@ -7,7 +7,7 @@
 import type { Clock } from "../core/clock.ts";
 import { KvUnavailable, TaskkitError } from "../core/errors.ts";
 import type { IdSource } from "../core/ids.ts";
-import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS } from "../core/limits.ts";
+import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS, REMOTE_DEADLINE_MS } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Bells } from "./bells.ts";
 import { type CommitContext, firstLine, whenUnlocked } from "./commit.ts";
@@ -30,7 +30,7 @@ export interface Store extends CommitContext {
 
 /** One entry. */
 export function readOne(context: CommitContext, key: Key): Promise<Entry> {
-  return inTime(context, () => context.kv.get(key));
+  return inTime(context, fewMs(context), () => context.kv.get(key));
 }
 
 /** Many entries, in the order of their keys; not a snapshot. */
@@ -38,9 +38,14 @@ export async function readMany(store: Store, keys: readonly Key[]): Promise<Entr
   const pages: Promise<Entry[]>[] = [];
   for (let i = 0; i < keys.length; i += KV_GET_MANY_KEYS_MAX) {
     const some = keys.slice(i, i + KV_GET_MANY_KEYS_MAX);
-    pages.push(inTime(store, () => store.kv.getMany(some)));
+    pages.push(inTime(store, fewMs(store), () => store.kv.getMany(some)));
   }
   return (await Promise.all(pages)).flat();
+}
+
+/** How long a few keys may take. */
+function fewMs({ remote }: CommitContext): number {
+  return remote === true ? REMOTE_DEADLINE_MS : READ_DEADLINE_MS;
 }
 
 /** One page of a listing. */
@@ -57,21 +62,25 @@ export async function readPage(
     }
     return entries;
   };
-  return await inTime(store, collect);
+  return await inTime(store, READ_DEADLINE_MS, collect);
 }
 
 /**
  * Rejects with a {@linkcode KvUnavailable} when the database cannot be read, or does not answer in time; a client may
  * otherwise repeat for ever.
  */
-async function inTime<T>(context: CommitContext, read: () => Promise<T>): Promise<T> {
+async function inTime<T>(
+  context: CommitContext,
+  deadlineMs: number,
+  read: () => Promise<T>,
+): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = context.clock.timer(
-    READ_DEADLINE_MS,
+    deadlineMs,
     () =>
       late.reject(
         new KvUnavailable(
-          `Cannot read from the database: it did not answer in ${READ_DEADLINE_MS} ms`,
+          `Cannot read from the database: it did not answer in ${deadlineMs} ms`,
         ),
       ),
   );
