@@ -11,9 +11,8 @@
  */
 
 import process from "node:process";
-import { BUGS, putIn } from "./bugs.ts";
+import { BUGS, planFor, putIn } from "./bugs.ts";
 import { keep } from "./kept.ts";
-import { makePlan } from "./plan.ts";
 import { shrink } from "./shrink.ts";
 import { runWorld } from "./world.ts";
 
@@ -31,7 +30,7 @@ async function main(wanted: string, isKept: boolean): Promise<number> {
     let promise = "";
     let seed = bug.seed;
     for (; seed < bug.seed + BUDGET; seed++) {
-      const plan = makePlan(seed, bug.profile);
+      const plan = planFor(bug, seed);
       const { violation } = await runWorld(plan, { production: buggy.production });
       if (violation === null) continue;
       isCaught = bug.breaks.includes(violation.promise);
@@ -41,7 +40,7 @@ async function main(wanted: string, isKept: boolean): Promise<number> {
       break;
     }
     if (isCaught && isKept) {
-      const plan = makePlan(seed, bug.profile);
+      const plan = planFor(bug, seed);
       const small = await shrink(plan, promise, buggy.production);
       console.log(`kept as ${keep(promise, small, `${bug.name} (a bug that was real)`)}`);
     }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BUGS, putIn } from "./bugs.ts";
-import { makePlan } from "./plan.ts";
+import { BUGS, planFor, putIn } from "./bugs.ts";
 import { runWorld } from "./world.ts";
 
 /**
@@ -14,7 +13,7 @@ for (const bug of BUGS) {
   test(`caught: ${bug.name} (${bug.profile}, seed ${bug.seed})`, async (t) => {
     using buggy = await putIn(bug);
     for (let seed = bug.seed; seed < bug.seed + BUDGET; seed++) {
-      const plan = makePlan(seed, bug.profile);
+      const plan = planFor(bug, seed);
       const { violation } = await runWorld(plan, { production: buggy.production });
       if (violation === null) continue;
       t.diagnostic(`seed ${seed}: ${violation.message}`);

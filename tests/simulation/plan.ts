@@ -8,12 +8,20 @@
 import { CALM, type KvFaults, ROUGH_FILE, ROUGH_NETWORK, SeededRandom } from "./ground.ts";
 
 /** What a plan is about. */
-export type Profile = "calm" | "safety" | "liveness" | "swarm" | "schedules" | "backlog";
+export type Profile =
+  | "calm"
+  | "safety"
+  | "liveness"
+  | "swarm"
+  | "races"
+  | "schedules"
+  | "backlog";
 
 /** All profiles. */
 export const PROFILES: readonly Profile[] = [
   "safety",
   "swarm",
+  "races",
   "liveness",
   "calm",
   "schedules",
@@ -88,6 +96,7 @@ export type Step =
   | {
     readonly kind: "inject";
     readonly atMs: number;
+    /** −1 is the first client. */
     readonly worker: number;
     readonly fault: "lostRequest" | "lostAnswer" | "zombie" | "late" | "slow" | "silent";
     readonly skip: number;
@@ -143,6 +152,8 @@ export function makePlan(seed: number, profile: Profile): Plan {
       return nearIfScheduled(rough(seed, random, "swarm"));
     case "liveness":
       return liveness(seed, random);
+    case "races":
+      return races(seed, random);
     case "schedules":
       return schedules(seed, random);
     case "backlog":
@@ -309,6 +320,17 @@ function rough(seed: number, random: SeededRandom, profile: "safety" | "swarm"):
         break;
     }
   }
+  const extra = random.fork("extra");
+  if (isSwarm && extra.chance(0.3)) {
+    // A commit that comes when its worker has said goodbye: a claim leaves an orphan then.
+    const at = extra.int(0, faultyMs / 2);
+    const who = extra.int(0, places.length - 1);
+    const ms = extra.int(3_000, 40_000);
+    for (let skip = 0; skip < 3; skip++) {
+      steps.push({ kind: "inject", atMs: at, worker: who, fault: "late", skip: 2 * skip, ms });
+    }
+    steps.push({ kind: "restart", atMs: at + extra.int(100, 6_000), worker: who, graceMs: 0 });
+  }
   return {
     seed,
     profile,
@@ -437,6 +459,50 @@ function someSchedule(random: SeededRandom, key: string): Plan["schedules"][numb
     everyMs: random.pick([1_000, 5_000, 7_000, 20_000]),
     overlap: random.pick(["allow", "allow", "skip"]),
     missed: random.pick(["latest", "earliest", "all", "skip"]),
+  };
+}
+
+/** A worker that is held for dead and comes back while it is being rescued, settled and cancelled. */
+function races(seed: number, random: SeededRandom): Plan {
+  const steps: Step[] = [];
+  for (let n = 0; n < 4; n++) {
+    const long = { ...work(random, n, true), ms: random.int(8_000, 30_000) };
+    const one = { group: "a", work: { ...long, isDeaf: random.chance(0.5) } };
+    const atMs = random.int(0, 1_000);
+    steps.push({ kind: "initiate", atMs, client: 0, how: "one", tasks: [one] });
+    if (random.chance(0.3)) {
+      steps.push({ kind: "cancel", atMs: random.int(15_000, 32_000), client: 0, n });
+    }
+  }
+  const suspendMs = random.int(13_000, 26_000);
+  steps.push({ kind: "suspend", atMs: random.int(2_000, 6_000), worker: 1, ms: suspendMs });
+  for (let i = random.int(3, 8); i > 0; i--) {
+    steps.push({
+      kind: "inject",
+      atMs: random.int(14_000, 30_000),
+      worker: random.chance(0.8) ? 0 : 1,
+      fault: "slow",
+      skip: random.int(0, 2),
+      ms: random.int(500, 6_000),
+    });
+  }
+  return {
+    seed,
+    profile: "races",
+    dialect: random.chance(0.5) ? "deno" : "npm",
+    checksMax: random.pick([10, 100]),
+    leaseMs: 15_000,
+    pollMs: 5_000,
+    faults: CALM,
+    faultyMs: 40_000,
+    places: [{ concurrency: { a: 2, b: 1 }, wallOffsetMs: 0, rate: 1 }, {
+      concurrency: { a: 2 },
+      wallOffsetMs: 0,
+      rate: 1,
+    }],
+    clients: 1,
+    schedules: [],
+    steps: inOrder(steps),
   };
 }
 

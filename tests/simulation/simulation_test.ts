@@ -11,6 +11,7 @@ import { runWorld } from "./world.ts";
 const SEEDS: Readonly<Record<Profile, number>> = {
   safety: 150,
   swarm: 30,
+  races: 25,
   liveness: 25,
   calm: 25,
   schedules: 15,

@@ -272,7 +272,19 @@ class World implements Witness {
     if (plan.profile === "swarm") {
       await this.#turn({ until, untilMs: time.nowMs + HEALTHY_MS_MAX });
       this.#end();
+      await this.#checkAll();
     }
+  }
+
+  /** What the production's own check says of the whole database, while everybody works on: nothing. */
+  async #checkAll(): Promise<void> {
+    if (this.plan.steps.some(({ kind }) => kind === "plant")) return;
+    this.#call(this.#openProcess("checker"), "check", async (kit) => {
+      const { problems: [problem] } = await kit.check();
+      if (problem !== undefined) this.fail("I4", `${problem.key}: ${problem.message}`);
+    });
+    await this.#turn({ until: () => this.#openCalls === 0, untilMs: this.time.nowMs + 120_000 });
+    if (this.#openCalls > 0) this.fail("I15", "the check of the database came to no end");
   }
 
   #end(): void {
@@ -570,7 +582,8 @@ class World implements Witness {
         return this.#restart(step.worker, step.graceMs);
       case "inject": {
         const fault = faultOf(step.fault, step.ms);
-        this.#workers[step.worker]?.kv.inject(fault, { skip: step.skip });
+        const process = step.worker === -1 ? this.#clients[0] : this.#workers[step.worker];
+        process?.kv.inject(fault, { skip: step.skip });
         return;
       }
     }
