@@ -110,8 +110,8 @@ export const CHUNK_SWEEP_MS = 60 * SECOND;
 /** How long a worker keeps to its own window of the due list after it lost a race. */
 export const CONTENDED_MS = 1 * SECOND;
 /** How long an idle worker lets each of those before it go first: about the time of a commit. */
-export const STAND_BACK_MS_EACH = 2;
-export const STAND_BACK_MS_MAX = 50;
+export const STAND_BACK_MS_EACH = 4;
+export const STAND_BACK_MS_MAX = 100;
 /** Work, in milliseconds of the handlers' own recent time, that a worker claims ahead of its free slots. */
 export const AHEAD_MS = 20;
 /** What was claimed ahead and has not been started after this long is given back. */
