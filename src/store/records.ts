@@ -90,7 +90,7 @@ export function addTask(store: Store, changes: Changes, record: TaskRecord): voi
   } else if (!isTerminal(record.state)) {
     changes.set(keys.task(record.id), value);
   } else {
-    changes.set(keys.task(record.id), value, Math.max(record.ttlMs, TOMBSTONE_MS_MIN));
+    changes.set(keys.task(record.id), value, keptMs(record));
     if (record.unique !== null) changes.delete(keys.unique(record.unique));
     if (hasChunks(record)) {
       changes.set(keys.sweep(sweepAt(record), record.id), NOTHING);
@@ -107,7 +107,16 @@ export function hasChunks(record: TaskRecord): boolean {
 
 /** When an ended task's chunks may go. */
 export function sweepAt(record: TaskRecord): number {
-  return (record.endedMs ?? 0) + Math.max(record.ttlMs, TOMBSTONE_MS_MIN);
+  return (record.endedMs ?? 0) + keptMs(record);
+}
+
+/**
+ * How long an ended record stays in the database. By a clock that was set back, it ended before it was made: its time then
+ * counts from when it was made, or a late copy of the commit that made it would find its place empty.
+ */
+function keptMs({ ttlMs, createdMs, endedMs }: TaskRecord): number {
+  const setBackMs = Math.max(0, createdMs - (endedMs ?? createdMs));
+  return Math.max(ttlMs, TOMBSTONE_MS_MIN) + setBackMs;
 }
 
 /** Puts bytes into the record, or into chunks that are added to the changes. `part` is 0 for data, the attempt for a result. */
