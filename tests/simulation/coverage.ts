@@ -44,6 +44,7 @@ export const RARE: readonly string[] = [
   "rescue of an orphan",
   "rescue refused: a settle was first",
   "rescue refused: the worker beat again",
+  "result not found after its ttl",
   "retry",
   "schedule point skipped for overlap",
   "schedule's double fire refused",

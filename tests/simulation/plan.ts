@@ -209,6 +209,7 @@ function calls(
   },
 ): Step[] {
   const steps: Step[] = [];
+  const ttls = random.fork("ttl");
   let n = 0;
   while (n < count) {
     const roll = random.next();
@@ -226,6 +227,7 @@ function calls(
         ...(random.chance(0.2) ? { priority: random.int(0, 9) } : {}),
         ...(random.chance(0.1) ? { timeoutMs: random.int(100, 5_000) } : {}),
         ...(isUnique ? { unique: random.pick(["u", "v"]) } : {}),
+        ...(ttls.chance(0.15) ? { ttlMs: ttls.pick([0, 1_000, 30_000]) } : {}),
       });
     }
     steps.push({ kind: "initiate", atMs, client, how, tasks });
