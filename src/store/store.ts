@@ -7,7 +7,12 @@
 import type { Clock } from "../core/clock.ts";
 import { KvUnavailable, TaskkitError } from "../core/errors.ts";
 import type { IdSource } from "../core/ids.ts";
-import { KV_GET_MANY_KEYS_MAX, READ_DEADLINE_MS, REMOTE_DEADLINE_MS } from "../core/limits.ts";
+import {
+  KV_GET_MANY_KEYS_MAX,
+  LIST_REQUEST_MAX,
+  READ_DEADLINE_MS,
+  REMOTE_DEADLINE_MS,
+} from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Bells } from "./bells.ts";
 import { type CommitContext, firstLine, whenUnlocked } from "./commit.ts";
@@ -54,38 +59,39 @@ export async function readPage(
   selector: Selector,
   options: ListOptions & { limit: number },
 ): Promise<Entry[]> {
-  const collect = async () => {
+  const batchSize = Math.min(options.limit, LIST_REQUEST_MAX);
+  const collect = async (progress: () => void) => {
     const entries: Entry[] = [];
-    const batchSize = Math.min(options.limit, 500);
     for await (const entry of store.kv.list(selector, { ...options, batchSize })) {
-      entries.push(entry);
+      // Each batch is a request of its own, and has its own time.
+      if (entries.push(entry) % batchSize === 0) progress();
     }
     return entries;
   };
-  return await inTime(store, READ_DEADLINE_MS, collect);
+  return await inTime(store, fewMs(store), collect);
 }
 
 /**
- * Rejects with a {@linkcode KvUnavailable} when the database cannot be read, or does not answer in time; a client may
- * otherwise repeat for ever.
+ * Rejects with a {@linkcode KvUnavailable} when the database cannot be read, or does not answer in time, counted anew with
+ * each progress; a client may otherwise repeat for ever.
  */
 async function inTime<T>(
   context: CommitContext,
   deadlineMs: number,
-  read: () => Promise<T>,
+  read: (progress: () => void) => Promise<T>,
 ): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = context.clock.timer(
-    deadlineMs,
-    () =>
-      late.reject(
-        new KvUnavailable(
-          `Cannot read from the database: it did not answer in ${deadlineMs} ms`,
-        ),
-      ),
-  );
+  const giveUp = () =>
+    late.reject(
+      new KvUnavailable(`Cannot read from the database: it did not answer in ${deadlineMs} ms`),
+    );
+  let timer = context.clock.timer(deadlineMs, giveUp);
+  const progress = () => {
+    timer.cancel();
+    timer = context.clock.timer(deadlineMs, giveUp);
+  };
   try {
-    return await Promise.race([whenUnlocked(context, read), late.promise]);
+    return await Promise.race([whenUnlocked(context, () => read(progress)), late.promise]);
   } catch (error) {
     if (error instanceof TaskkitError) throw error;
     throw new KvUnavailable(`Cannot read from the database: ${firstLine(error)}`, { cause: error });
