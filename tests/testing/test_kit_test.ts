@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { stat } from "node:fs/promises";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { defineTask, DiscardTask, IntervalSchedule, InvalidData, tasks } from "../../mod.ts";
 import { TestKit } from "../../src/testing/mod.ts";
 
@@ -116,6 +118,21 @@ test("an inline TestKit runs what becomes due when the time is advanced", async 
   assert.deepEqual(sent, []);
   await t.advance("2h");
   assert.deepEqual(sent, ["later"]);
+});
+
+test("a drained handler may wait for something real: virtual time stands still meanwhile", async () => {
+  const look = defineTask({
+    group: "a",
+    name: "look",
+    timeout: "1s",
+    run: async (path: string) => (await stat(path)).isFile(),
+  });
+  await using t = await TestKit.open({ handler: tasks([look]) });
+  const before = t.now;
+  const result = await t.kit.initiateTask(look, fileURLToPath(import.meta.url));
+  await t.drain();
+  assert.equal(await result.get(), true);
+  assert.deepEqual(t.now, before);
 });
 
 test("schedules fire as the time is advanced", async () => {
