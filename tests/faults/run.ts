@@ -24,6 +24,11 @@ import { runBlackhole, runNetwork, runRestarts, withoutServer } from "./server.t
 interface Verdict {
   readonly report: object;
   readonly wrong: readonly string[];
+  /**
+   * What was slower than promised. It is told, and fails the whole run alone: a tenth of a run on a machine that does
+   * other things too says little about speed.
+   */
+  readonly slow?: readonly (string | null)[];
 }
 
 interface Suite {
@@ -94,8 +99,8 @@ const SUITES: readonly Suite[] = [
         tasks: 1_000_000 * share,
       });
       const wrong = [...report.warnings];
-      if (report.fairness < 0.6) wrong.push(`fairness ${report.fairness}`);
-      return { report: { ...report, warnings: report.warnings.length }, wrong };
+      const slow = [must(report.fairness >= 0.6, `fairness ${report.fairness}`)];
+      return { report: { ...report, warnings: report.warnings.length }, wrong, slow };
     },
   },
   {
@@ -125,10 +130,15 @@ const SUITES: readonly Suite[] = [
       });
       const sorted = (times: readonly number[]) => [...times].sort((a, b) => a - b);
       const recovery = sorted(report.recoveryMs).at(-1) ?? 0;
-      return judge(
-        { ...report, recoveryMs: recovery, initiateMs: sorted(report.initiateMs).at(-1) ?? 0 },
-        must(recovery < 10_000, `a worker recovered after ${recovery} ms`),
-      );
+      const verdict = judge({
+        ...report,
+        recoveryMs: recovery,
+        initiateMs: sorted(report.initiateMs).at(-1) ?? 0,
+      });
+      return {
+        ...verdict,
+        slow: [must(recovery < 5_000, `a worker recovered after ${recovery} ms`)],
+      };
     },
   },
   {
@@ -145,7 +155,8 @@ const SUITES: readonly Suite[] = [
     skip: withoutServer(),
     async run(share) {
       const report = await runBlackhole({ awayMs: 60_000 * share, leaseMs: 3_000 });
-      return judge(report, must(report.recoveryMs < 5_000, `recovered in ${report.recoveryMs} ms`));
+      const slow = [must(report.recoveryMs < 5_000, `recovered in ${report.recoveryMs} ms`)];
+      return { ...judge(report), slow };
     },
   },
   {
@@ -169,7 +180,7 @@ const SUITES: readonly Suite[] = [
     async run(share) {
       const rounds = 50 * share;
       const report = await runCrowd({ claimers: 64, rounds, tasksPerRound: 1, concurrency: 1 });
-      return { report, wrong: judgeCrowd(report) };
+      return judgeCrowd(report);
     },
   },
   {
@@ -181,7 +192,7 @@ const SUITES: readonly Suite[] = [
         tasksPerRound: 10_000 * share,
         concurrency: 20,
       });
-      return { report, wrong: judgeCrowd(report) };
+      return judgeCrowd(report);
     },
   },
   {
@@ -207,17 +218,17 @@ const SUITES: readonly Suite[] = [
       const { perSecond } = report;
       const first = perSecond[0] ?? 0;
       const last = perSecond.at(-1) ?? 0;
-      const wrong = last < 0.8 * first ? [`from ${first} to ${last} tasks a second`] : [];
-      return { report, wrong };
+      const slow = [must(last >= 0.8 * first, `from ${first} to ${last} tasks a second`)];
+      return { report, wrong: [], slow };
     },
   },
 ];
 
-function judgeCrowd(report: Awaited<ReturnType<typeof runCrowd>>): string[] {
+function judgeCrowd(report: Awaited<ReturnType<typeof runCrowd>>): Verdict {
   const wrong = [...report.problems];
   if (report.starts !== report.tasks) wrong.push(`${report.starts} starts`);
-  if (report.lostPerTask > 3) wrong.push(`${report.lostPerTask} lost claims a task`);
-  return wrong;
+  const slow = [must(report.lostPerTask <= 3, `${report.lostPerTask} lost claims a task`)];
+  return { report, wrong, slow };
 }
 
 const { values } = parseArgs({
@@ -233,15 +244,21 @@ for (const { name, skip, run } of SUITES) {
     continue;
   }
   const startedAt = performance.now();
-  const { report, wrong } = await run(values.short ? 0.1 : 1).catch((error): Verdict => ({
+  const verdict = await run(values.short ? 0.1 : 1).catch((error): Verdict => ({
     report: {},
     wrong: [String(error)],
   }));
+  const { report } = verdict;
+  const slow = (verdict.slow ?? []).filter((text) => text !== null);
+  const wrong = values.short ? verdict.wrong : [...verdict.wrong, ...slow];
   const seconds = Math.round((performance.now() - startedAt) / 1_000);
   const isOk = wrong.length === 0;
   counts[isOk ? "passed" : "failed"]++;
   console.log(`${name} ... ${isOk ? "ok" : "FAILED"} (${seconds} s) ${JSON.stringify(report)}`);
   for (const text of wrong.slice(0, 20)) console.log(`  ${text}`);
+  if (values.short) {
+    for (const text of slow) console.log(`  slow, on this machine and now: ${text}`);
+  }
 }
 const { passed, failed, skipped } = counts;
 const end = skipped > 0 ? `, ${skipped} skipped` : "";
