@@ -93,7 +93,7 @@ export const BUGS: readonly Bug[] = [
     find: "    changes.check(store.keys.worker(death.worker), death.version);\n",
     put: "",
     profile: "races",
-    seed: 150,
+    seed: 187,
     breaks: ["I10"],
   },
   {
@@ -112,7 +112,7 @@ export const BUGS: readonly Bug[] = [
     find: "    if (!answer.isRefused) return null;\n",
     put: "    return false;\n",
     profile: "swarm",
-    seed: 239,
+    seed: 243,
     breaks: ["I9"],
   },
   {
@@ -229,8 +229,8 @@ export const BUGS: readonly Bug[] = [
     file: "store/rescue.ts",
     find: "const isCancelled = lease.cancel.includes(id);",
     put: "const isCancelled = false;",
-    profile: "swarm",
-    seed: 242,
+    profile: "races",
+    seed: 13,
     breaks: ["I12"],
   },
   {
@@ -239,8 +239,8 @@ export const BUGS: readonly Bug[] = [
     find:
       "    changes.check(store.keys.task(id), version);\n    changes.check(leaseKey, entry.versionstamp);\n",
     put: "",
-    profile: "swarm",
-    seed: 355,
+    profile: "races",
+    seed: 9,
     breaks: ["I4", "I3"],
   },
   {
@@ -268,7 +268,7 @@ export const BUGS: readonly Bug[] = [
       "  changes.check(key, entry.version);\n  changes.set(key, encodeJson(record));\n  const made",
     put: "  changes.set(key, encodeJson(record));\n  const made",
     profile: "schedules",
-    seed: 20,
+    seed: 72,
     breaks: ["I6"],
   },
   {
@@ -286,7 +286,7 @@ export const BUGS: readonly Bug[] = [
     find: "while (this.#running < this.concurrency) {",
     put: "while (this.#running <= this.concurrency) {",
     profile: "calm",
-    seed: 44,
+    seed: 62,
     breaks: ["I7"],
   },
   {
@@ -304,7 +304,7 @@ export const BUGS: readonly Bug[] = [
     find: "version: entry.versionstamp, record: tryDecodeWorker(entry.value) };",
     put: "version: entry.versionstamp, record: decodeWorker(entry.value) };",
     profile: "swarm",
-    seed: 107,
+    seed: 169,
     breaks: ["I15"],
   },
   {

@@ -105,7 +105,15 @@ export type Step =
   | {
     readonly kind: "plant";
     readonly atMs: number;
-    readonly what: "future" | "corrupt due" | "corrupt task" | "corrupt worker" | "foreign";
+    readonly what:
+      | "future"
+      | "corrupt due"
+      | "corrupt task"
+      | "corrupt worker"
+      | "corrupt lease"
+      | "corrupt control"
+      | "corrupt schedule"
+      | "foreign";
     readonly n: number;
   };
 
@@ -316,7 +324,16 @@ function rough(seed: number, random: SeededRandom, profile: "safety" | "swarm"):
         steps.push({
           kind,
           atMs: atMs(),
-          what: random.pick(["future", "corrupt due", "corrupt task", "corrupt worker", "foreign"]),
+          what: random.pick([
+            "future",
+            "corrupt due",
+            "corrupt task",
+            "corrupt worker",
+            "corrupt lease",
+            "corrupt control",
+            "corrupt schedule",
+            "foreign",
+          ]),
           n: random.int(0, count - 1),
         });
         break;
@@ -482,7 +499,7 @@ function races(seed: number, random: SeededRandom): Plan {
     steps.push({
       kind: "inject",
       atMs: random.int(14_000, 30_000),
-      worker: random.chance(0.8) ? 0 : 1,
+      worker: random.pick([0, 0, 0, 0, 1, -1]),
       fault: "slow",
       skip: random.int(0, 2),
       ms: random.int(500, 6_000),

@@ -787,6 +787,19 @@ class World implements Witness {
         this.cover(what);
         return;
       }
+      case "corrupt lease": {
+        const [id, lease] = [...view.leases][0] ?? [];
+        if (id === undefined || lease === undefined) return;
+        for (const task of lease.record?.tasks ?? []) view.damaged.add(task);
+        database.plant(keys.lease(lease.worker, id), Uint8Array.of(1, 123, 200));
+        return this.cover(what);
+      }
+      case "corrupt control":
+        database.plant(keys.control(), Uint8Array.of(1, 123, 200));
+        return this.cover(what);
+      case "corrupt schedule":
+        database.plant(keys.schedule("main", "s0"), Uint8Array.of(1, 123, 200));
+        return this.cover(what);
       case "corrupt worker": {
         const worker = [...view.workers.keys()][0];
         if (worker === undefined) return;

@@ -15,14 +15,6 @@ export const progress: MakeChecker = (witness) => {
   const stopping = new Map<string, number>();
   const stopped = new Set<string>();
   return {
-    commit({ event, by, tasks }) {
-      if (event.kind !== "commit" || !stopped.has(by)) return;
-      for (const { before, after } of tasks) {
-        if (before?.state === "queued" && after?.state === "running" && !witness.isLate()) {
-          witness.fail("I16", `${by} has stopped and claimed task ${after.name}`);
-        }
-      }
-    },
     happened(happening) {
       switch (happening.kind) {
         case "stopping":

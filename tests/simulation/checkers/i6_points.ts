@@ -16,10 +16,15 @@ export const points: MakeChecker = (witness) => {
   const { view, plan } = witness;
   const made = new Map<string, Set<number>>();
   const decided = new Map<string, number>();
+  const damaged = new Set<string>();
   let healthyAtMs = Infinity;
   return {
     commit({ event, tasks, schedules }) {
-      if (event.kind === "planted") return;
+      if (event.kind === "planted") {
+        // An entry whose record is damaged begins anew with the next start of a worker.
+        for (const { parts } of schedules) damaged.add(String(parts[1]));
+        return;
+      }
       for (const { before, after } of tasks) {
         if (before !== null || after === null || after.scheduledMs === null) continue;
         const points = made.get(after.name) ?? new Set();
@@ -30,8 +35,8 @@ export const points: MakeChecker = (witness) => {
         points.add(after.scheduledMs);
       }
       for (const { parts, after } of schedules) {
-        if (after === null) continue;
         const key = String(parts[1]);
+        if (after === null || damaged.has(key)) continue;
         const ms = decodeJson(
           after.value,
           "schedule record",
@@ -53,6 +58,7 @@ export const points: MakeChecker = (witness) => {
         plan.steps.some((step) => step.kind === "jump");
       const fromMs = database.time.wallStartMs + healthyAtMs + LATE_MS;
       for (const { key, everyMs, overlap } of plan.schedules) {
+        if (damaged.has(key)) continue;
         const decidedMs = decided.get(key);
         if (decidedMs === undefined) witness.fail("I6", `schedule ${key} was never noted`);
         else if (!isSkewed && nowMs - LATE_MS > fromMs && decidedMs < nowMs - LATE_MS - everyMs) {
