@@ -53,22 +53,20 @@ after(async () => {
 /** What is called; the code of the error; what its message says. */
 type Line = readonly [what: string, act: () => unknown, code: string, message: RegExp];
 
-// What types would catch is passed as `any`: configurations and plain JavaScript have no types.
-// deno-lint-ignore no-explicit-any
-type Untyped = any;
+// What types would catch is passed as `never`: configurations and plain JavaScript have no types.
 
 function initiate(...args: readonly unknown[]): () => Promise<unknown> {
-  return () => (kit.initiateTask as Untyped)(...args);
+  return () => Promise.resolve(Reflect.apply(kit.initiateTask, kit, args));
 }
 function open(options: unknown): () => Promise<unknown> {
   return async () => {
-    const opened = await Kit.open(options as Untyped);
+    const opened = await Kit.open(options as never);
     await opened.close();
   };
 }
 function work(options: unknown): () => Promise<unknown> {
   return async () => {
-    const worker = await kit.startWorker(options as Untyped);
+    const worker = await kit.startWorker(options as never);
     await worker.stop({ grace: 0 });
   };
 }
@@ -227,19 +225,19 @@ const LINES: readonly Line[] = [
 
   [
     "many tasks that are no array",
-    () => kit.initiateTasks({} as Untyped),
+    () => kit.initiateTasks({} as never),
     ARGUMENT,
     /pass an array$/,
   ],
   [
     "one bad one among many",
-    () => kit.initiateTasks([{ group: "g", name: "n" }, { group: "g" }] as Untyped),
+    () => kit.initiateTasks([{ group: "g", name: "n" }, { group: "g" }] as never),
     ARGUMENT,
     /as the name of a task/,
   ],
   [
     "a typo in one of many",
-    () => kit.initiateTasks([{ group: "g", name: "n", date: 5 }] as Untyped),
+    () => kit.initiateTasks([{ group: "g", name: "n", date: 5 }] as never),
     ARGUMENT,
     /did you mean "data"\?$/,
   ],
@@ -256,7 +254,7 @@ const LINES: readonly Line[] = [
     ARGUMENT,
     /^Cannot use "5" as the id of a task: it is no UUID$/,
   ],
-  ["a result of an id that is none", () => kit.getResult(5 as Untyped), ARGUMENT, /it is no UUID$/],
+  ["a result of an id that is none", () => kit.getResult(5 as never), ARGUMENT, /it is no UUID$/],
   [
     "a task that does not exist",
     () => kit.getTask(ID),
@@ -273,7 +271,7 @@ const LINES: readonly Line[] = [
   ["retrying what does not exist", () => kit.retry(ID), "TASK_NOT_FOUND", /^Cannot find task/],
   [
     "an unknown option of get",
-    () => kit.getResult(ID).get({ timout: 5 } as Untyped),
+    () => kit.getResult(ID).get({ timout: 5 } as never),
     ARGUMENT,
     /did you mean "timeout"\?$/,
   ],
@@ -286,7 +284,7 @@ const LINES: readonly Line[] = [
 
   [
     "a state that does not exist",
-    () => kit.listTasks({ state: "waiting" as Untyped }),
+    () => kit.listTasks({ state: "waiting" as never }),
     ARGUMENT,
     /"waiting" is no state; there are queued, running/,
   ],
@@ -299,13 +297,13 @@ const LINES: readonly Line[] = [
   ["a cursor that is none", () => kit.listTasks({ cursor: "5" }), ARGUMENT, /it is no UUID$/],
   [
     "a filter that does not exist",
-    () => kit.listTasks({ stat: "queued" } as Untyped),
+    () => kit.listTasks({ stat: "queued" } as never),
     ARGUMENT,
     /did you mean "state"\?$/,
   ],
   [
     "a pause of what is no list",
-    () => kit.pause("g" as Untyped),
+    () => kit.pause("g" as never),
     ARGUMENT,
     /pass an array of groups, or nothing for all$/,
   ],
@@ -516,7 +514,7 @@ const LINES: readonly Line[] = [
 
   [
     "defineTask without run",
-    () => defineTask({ group: "g", name: "n" } as Untyped),
+    () => defineTask({ group: "g", name: "n" } as never),
     ARGUMENT,
     /run is no function$/,
   ],
@@ -528,19 +526,19 @@ const LINES: readonly Line[] = [
   ],
   [
     "defineTask with a typo",
-    () => defineTask({ group: "g", name: "n", timout: 5, run: () => 1 } as Untyped),
+    () => defineTask({ group: "g", name: "n", timout: 5, run: () => 1 } as never),
     ARGUMENT,
     /did you mean "timeout"\?$/,
   ],
   [
     "defineTask with a schema that is none",
-    () => defineTask({ group: "g", name: "n", schema: {} as Untyped, run: () => 1 }),
+    () => defineTask({ group: "g", name: "n", schema: {} as never, run: () => 1 }),
     ARGUMENT,
     /its schema is no Standard Schema$/,
   ],
   [
     "defineTask with null as schema",
-    () => defineTask({ group: "g", name: "n", schema: null as Untyped, run: () => 1 }),
+    () => defineTask({ group: "g", name: "n", schema: null as never, run: () => 1 }),
     ARGUMENT,
     /its schema is no Standard Schema$/,
   ],
@@ -564,7 +562,7 @@ const LINES: readonly Line[] = [
   ],
   [
     "a definition that is none",
-    () => tasks([{}] as Untyped),
+    () => tasks([{}] as never),
     ARGUMENT,
     /is not made by defineTask$/,
   ],
@@ -583,7 +581,7 @@ const LINES: readonly Line[] = [
   ],
   [
     "an atomic operation with a bad key",
-    () => kit.atomic().set([{}] as Untyped, 1).initiateTask("g", "n").commit(),
+    () => kit.atomic().set([{}] as never, 1).initiateTask("g", "n").commit(),
     ARGUMENT,
     /a key is an array of strings, numbers/,
   ],
@@ -631,7 +629,7 @@ const LINES: readonly Line[] = [
     async () => {
       const worker = await kit.startWorker({ groups: { g: 1 } });
       try {
-        await worker.stop({ graze: 5 } as Untyped);
+        await worker.stop({ graze: 5 } as never);
       } finally {
         await worker.stop();
       }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defineTask, type Kit, type StandardSchema, TaskFailed, tasks, UnknownTask } from "../../mod.ts";
+import {
+  defineTask,
+  type Kit,
+  type StandardSchema,
+  TaskFailed,
+  tasks,
+  UnknownTask,
+} from "../../mod.ts";
 import { aborted, Stage } from "../worker/world.ts";
 
 interface Size {
