@@ -211,7 +211,21 @@ class DefinedTasks extends TaskHandler {
         `Cannot run task "${task.name}" of group "${task.group}": this worker does not define it`,
       );
     }
-    return definition.run(this.decodeData(task), context, task);
+    return definition.run(this.#decode(task), context, task);
+  }
+
+  /** Data that this code cannot read may be another version's: its task is left for a worker that can. */
+  #decode(task: Task): unknown {
+    try {
+      return this.decodeData(task);
+    } catch (error) {
+      throw new UnknownTask(
+        `Cannot run task "${task.name}": its data cannot be decoded: ${
+          error instanceof Error ? error.message : error
+        }`,
+        { cause: error },
+      );
+    }
   }
 
   override getRetryInterval(task: Task, error: unknown): RetryInterval | Promise<RetryInterval> {

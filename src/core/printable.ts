@@ -6,7 +6,7 @@
  */
 
 /** Controls (C0, DEL, C1), marks that turn the direction of text, other line ends, and halves of a surrogate pair. */
-export const UNPRINTABLE: RegExp =
+export const UNPRINTABLE =
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 

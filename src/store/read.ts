@@ -4,14 +4,12 @@
  * @module
  */
 
-import { TaskNotFound } from "../core/errors.ts";
 import { LIST_PAGE_MAX } from "../core/limits.ts";
 import { isTerminal, type TaskRecord, type TaskState } from "../core/task.ts";
 import type { Key } from "./port.ts";
 import { decodeJson, isCount, isText, must } from "./record_codec.ts";
 import { tryDecodeTask } from "./records.ts";
-import { readMany, readOne, readPage, type Store } from "./store.ts";
-import { listLeases } from "./beat.ts";
+import { readOne, readPage, type Store } from "./store.ts";
 
 /** Which tasks to list. */
 export interface TaskFilter {
@@ -127,14 +125,6 @@ function emptyStats(): GroupStats {
   };
 }
 
-/** How many tasks run, by worker. */
-export async function countRunning(store: Store): Promise<Map<string, number>> {
-  const running = new Map<string, number>();
-  for (const lease of await listLeases(store)) {
-    running.set(lease.worker, (running.get(lease.worker) ?? 0) + lease.record.tasks.length);
-  }
-  return running;
-}
 
 /** What a handler told last about one attempt. */
 export interface Progress {
@@ -167,16 +157,4 @@ function isFraction(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= 1;
 }
 
-/** The states of some tasks, for whoever waits for them; null for those that are not there. */
-export async function readStates(
-  store: Store,
-  ids: readonly string[],
-): Promise<(TaskRecord | null)[]> {
-  const entries = await readMany(store, ids.map((id) => store.keys.task(id)));
-  return entries.map(({ value }) => tryDecodeTask(value));
-}
 
-/** Throws what a caller should see for a task that is not there. */
-export function notFound(id: string): never {
-  throw new TaskNotFound(id);
-}

@@ -223,3 +223,21 @@ test("definitions are typed: data, result, and what a schema makes of it", () =>
   };
   assert.equal(typeof typed, "function");
 });
+
+test("data that cannot be decoded is left for a worker that can", async () => {
+  const handler = tasks([defineTask({ group: "g", name: "n", run: () => 1 })]);
+  const task = {
+    id: "01a20f9b-b723-7000-8000-02437e1fef7f",
+    group: "g",
+    name: "n",
+    data: Uint8Array.of(99),
+    due: new Date(0),
+    created: new Date(0),
+    scheduled: null,
+    attempt: 1,
+    retryCount: 0,
+    ttl: 1,
+    priority: 5,
+  };
+  await assert.rejects(async () => await handler.handle(task, undefined as never), UnknownTask);
+});
