@@ -213,14 +213,20 @@ async function resolve(store: Store, plan: Plan, op: string): Promise<string | n
     const entry = await readOne(store, store.keys.lease(lease.worker, lease.id));
     const now = readLease(entry.value);
     if (now !== "damaged" && now?.op === op) return entry.versionstamp;
-    const isHeld = (id: string) => now === "damaged" || now?.tasks.includes(id) === true;
-    const gone = [...plan.records].filter(([settlement, { id }]) =>
-      settlement.lease === lease && !isHeld(id)
-    );
+    const isListed = (id: string) => now !== "damaged" && now?.tasks.includes(id) === true;
+    const unlisted = [...lease.tasks.keys()].filter((id) => !isListed(id));
     // Taken out of the lease by this very commit, which then left its token in the records, or by a rescue.
-    const records = await readMany(store, gone.map(([, { id }]) => store.keys.task(id)));
-    const mine = records.find(({ value }) => tryDecodeTask(value)?.op === op);
-    if (mine !== undefined && mine.versionstamp !== null) return mine.versionstamp;
+    const entries = await readMany(store, unlisted.map((id) => store.keys.task(id)));
+    const records = entries.map(({ value }) => tryDecodeTask(value));
+    const mine = records.findIndex((record) => record?.op === op);
+    const version = entries[mine]?.versionstamp ?? null;
+    if (version !== null) return version;
+    // What a damaged lease holds is asked of the records: nobody else can have taken them out of it.
+    const running = now !== "damaged" ? [] : unlisted.filter((_, i) => {
+      const record = records[i];
+      return record?.state === "running" && record.lease?.id === lease.id;
+    });
+    const isHeld = (id: string) => isListed(id) || running.includes(id);
     for (const id of [...lease.tasks.keys()]) if (!isHeld(id)) lease.tasks.delete(id);
     if (entry.versionstamp !== null) lease.version = entry.versionstamp;
     if (now !== "damaged") { for (const id of now?.cancel ?? []) lease.cancelled.add(id); }
