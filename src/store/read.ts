@@ -125,7 +125,6 @@ function emptyStats(): GroupStats {
   };
 }
 
-
 /** What a handler told last about one attempt. */
 export interface Progress {
   /** How far it is, from 0 to 1. */
@@ -156,5 +155,3 @@ export async function readProgress(store: Store, record: TaskRecord): Promise<Pr
 function isFraction(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= 1;
 }
-
-

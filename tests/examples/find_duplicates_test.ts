@@ -4,8 +4,8 @@
  * @module
  */
 
-import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -155,11 +155,14 @@ test("demo: deno task takes a folder from where it was called", { skip: needsDen
   demo.file("a", "same");
   demo.file("b", "same");
   // A task that this test runs in may have set it, and deno keeps what is set.
-  const { INIT_CWD: _, ...env } = process.env;
-  const out = execFileSync(
-    process.execPath,
-    ["task", "--quiet", "--config", join(ROOT, "deno.json"), "demo", "files"],
-    { cwd: demo.folder, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const { INIT_CWD: _, ...env } = Deno.env.toObject();
+  const { success, stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "--config", join(ROOT, "deno.json"), "demo", "files"],
+    cwd: demo.folder,
+    clearEnv: true,
+    env,
+  }).outputSync();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  const out = new TextDecoder().decode(stdout);
   assert.match(out, /^2 files of 4 bytes, the same:\n {4}a\n {4}b\n/);
 });
