@@ -36,7 +36,7 @@ import {
 import { type Log, LOG_LEVELS } from "./core/log.ts";
 import { printable } from "./core/printable.ts";
 import { systemRandom } from "./core/random.ts";
-import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
+import { isTerminal, newTask, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
 import { checkFields, checkInteger, checkName } from "./core/validate.ts";
 import { Drain } from "./drain.ts";
 import { defaultExecutorKind, defaultThreads, Executors } from "./executor/create.ts";
@@ -723,29 +723,19 @@ export class Kit implements AsyncDisposable {
     }
     return {
       data: bytes,
-      record: {
+      record: newTask({
         id: store.ids.next(),
         group,
         name,
         priority: checkInteger(priority, "priority", 0, PRIORITY_MAX),
-        state: "queued",
         dueMs: dueToMs(options.due, createdMs),
         createdMs,
         ttlMs: ttl === undefined ? TTL_MS_DEFAULT : toMilliseconds(ttl, "ttl"),
         timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
         scheduledMs: null,
         unique: unique === undefined ? null : checkName(unique, "a unique key"),
-        attempt: 0,
-        released: 0,
-        lost: 0,
         op: store.ids.token(),
-        lease: null,
-        startedMs: null,
-        endedMs: null,
-        expiresMs: null,
-        error: null,
-        result: null,
-      },
+      }),
     };
   }
 

@@ -72,6 +72,39 @@ export interface TaskRecord {
   readonly result: Payload | null;
 }
 
+/** What a task is given when it is initiated; its data comes beside it. */
+export type NewTask = Pick<
+  TaskRecord,
+  | "id"
+  | "group"
+  | "name"
+  | "priority"
+  | "dueMs"
+  | "createdMs"
+  | "ttlMs"
+  | "timeoutMs"
+  | "scheduledMs"
+  | "unique"
+  | "op"
+>;
+
+/** The record of a task that nobody has claimed yet, still without its data. */
+export function newTask(task: NewTask): Omit<TaskRecord, "data"> {
+  return {
+    ...task,
+    state: "queued",
+    attempt: 0,
+    released: 0,
+    lost: 0,
+    lease: null,
+    startedMs: null,
+    endedMs: null,
+    expiresMs: null,
+    error: null,
+    result: null,
+  };
+}
+
 /**
  * A task as its handler sees it.
  *

@@ -19,6 +19,7 @@ import {
   SCHEDULE_PAUSE_MS_MAX,
 } from "../core/limits.ts";
 import { scheduledTaskId } from "../core/ids.ts";
+import { newTask } from "../core/task.ts";
 import { serve, Waker } from "../core/waker.ts";
 import type { Listener } from "../store/bells.ts";
 import type { Draft } from "../store/enqueue.ts";
@@ -385,29 +386,19 @@ export function draftOf(store: Store, entry: EntryTask, point: number, jitterMs:
   const id = scheduledTaskId(entry.scheduler, entry.key, point);
   return {
     data: entry.data,
-    record: {
+    record: newTask({
       id,
       group: entry.group,
       name: entry.name,
       priority: entry.priority,
-      state: "queued",
       dueMs: point + Math.floor(jitterMs * store.random.next()),
       createdMs: store.clock.now(),
       ttlMs: entry.ttlMs,
       timeoutMs: entry.timeoutMs,
       scheduledMs: point,
       unique: null,
-      attempt: 0,
-      released: 0,
-      lost: 0,
       op: store.ids.token(),
-      lease: null,
-      startedMs: null,
-      endedMs: null,
-      expiresMs: null,
-      error: null,
-      result: null,
-    },
+    }),
   };
 }
 
