@@ -26,7 +26,8 @@ export async function runDeploys(
   const workers = await Promise.all([0, 1, 2].map(() => fleet.worker(work)));
   const initiator = fleet.spawn({
     role: "initiator",
-    batch: 3,
+    // More than the workers can run, so that each of them is busy when it is asked to end.
+    batch: 8,
     pauseMs: options.handlerMs / 2,
     handlerMs: options.handlerMs,
   });
