@@ -23,7 +23,8 @@ export function checkName(name: unknown, what: string): string {
   if (!name.isWellFormed()) {
     throw new InvalidArgument(`Cannot use ${shown(name)} as ${what}: it has lone surrogates`);
   }
-  if (encoder.encode(name).length > NAME_BYTES_MAX) {
+  // Names are checked with every task; few are so long that they must be encoded for it.
+  if (name.length > NAME_BYTES_MAX / 3 && encoder.encode(name).length > NAME_BYTES_MAX) {
     throw new InvalidArgument(
       `Cannot use ${shown(name)} as ${what}: it is longer than ${NAME_BYTES_MAX} bytes`,
     );
