@@ -23,7 +23,6 @@ export const KV_GET_MANY_KEYS_MAX = 10;
 export const KV_WATCH_KEYS_MAX = 10;
 /** Entries that a listing asks for at once. */
 export const LIST_REQUEST_MAX = 500;
-export const KV_LIST_BATCH_MAX = 1_000;
 
 // ── Tasks ──
 export const NAME_BYTES_MAX = 200;

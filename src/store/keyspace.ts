@@ -98,9 +98,6 @@ export class Keyspace {
   dueAfter(group: string, last: Entry): Selector {
     return this.after(this.#key("due", group), last);
   }
-  dues(group?: string): Selector {
-    return { prefix: group === undefined ? this.#key("due") : this.#key("due", group) };
-  }
   /** What a due key says; null for a key that none of ours looks like. */
   readDue(entry: Entry): DueKey | null {
     const [priority, dueMs, id, ...more] = entry.key.slice(this.prefix.length + 2);
@@ -206,9 +203,6 @@ export class Keyspace {
 
   aside(key: Key): Key {
     return this.#key("aside", ...key.slice(this.prefix.length));
-  }
-  asides(): Selector {
-    return { prefix: this.#key("aside") };
   }
 }
 

@@ -96,7 +96,7 @@ test("a name that is taken makes a key of its own, below the prefix alone", () =
       const packed = [first, second].map((group) => packKey(keys.due(group, 5, 0, "id")));
       assert.equal(packed[0] === packed[1], first === second);
       assert.ok(packed.every((key) => key.startsWith(packKey(["taskkit"]))));
-      const { prefix } = keys.dues(first) as { prefix: readonly string[] };
+      const { prefix } = keys.dueFrom(first, 0) as { prefix: readonly string[] };
       // What lists one group never reads another one's.
       assert.equal(packed[1]?.startsWith(packKey(prefix)), first === second);
     }),
