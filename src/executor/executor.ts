@@ -1,6 +1,6 @@
 /**
  * Where a handler runs. An executor knows no database: it is given a job of plain data and answers with an
- * {@linkcode Outcome}, which is a value; `run` never rejects.
+ * {@linkcode Outcome}, which is a value.
  *
  * @module
  */
@@ -43,18 +43,24 @@ export interface JobHooks {
   onLog(level: LogLevel, message: string, fields: Record<string, unknown>): void;
 }
 
+/** One attempt under way. Another attempt of the same task, even at the same time, is another run. */
+export interface Run {
+  /** How it ended. Never rejects. */
+  readonly outcome: Promise<Outcome>;
+  /**
+   * The caller no longer waits for it: it did not end in time after its signal was aborted. Whatever still runs it is
+   * stopped by force where that is possible, and replaced. Does nothing once it has ended.
+   */
+  abandon(): void;
+}
+
 /** A place where handlers run. */
 export interface Executor {
   readonly kind: ExecutorKind;
   /** Warms up. Rejects with a `HandlerInvalid` if the handler module cannot be loaded. Called once, before `run`. */
   start(): Promise<void>;
-  /** Runs one attempt. Never rejects. The caller keeps the number of jobs under way within its concurrency. */
-  run(job: Job, hooks: JobHooks): Promise<Outcome>;
-  /**
-   * The caller no longer waits for the attempt of this task: it did not end in time after its signal was aborted.
-   * Whatever still runs it is stopped by force where that is possible, and replaced.
-   */
-  abandon(taskId: string): void;
+  /** Runs one attempt. The caller keeps the number of them under way within its concurrency. */
+  run(job: Job, hooks: JobHooks): Run;
   /** Ends everything; resolves when nothing of it runs any more. Called once. */
   stop(): Promise<void>;
 }

@@ -5,8 +5,11 @@
  */
 
 import type { TaskHandler } from "../core/handler.ts";
-import type { Executor, Job, JobHooks, Outcome } from "./executor.ts";
+import type { Executor, Job, JobHooks, Run } from "./executor.ts";
 import { runHandler } from "./run_handler.ts";
+
+/** Nothing can stop code in one's own thread; what is left of it finds its signal aborted and its outcome unwanted. */
+function abandon(): void {}
 
 /** Runs the handlers of one group in the thread of the caller. */
 export class InlineExecutor implements Executor {
@@ -21,13 +24,10 @@ export class InlineExecutor implements Executor {
     return Promise.resolve();
   }
 
-  run(job: Job, hooks: JobHooks): Promise<Outcome> {
+  run(job: Job, hooks: JobHooks): Run {
     hooks.onBegin?.();
-    return runHandler(this.#handler, job, hooks);
+    return { outcome: runHandler(this.#handler, job, hooks), abandon };
   }
-
-  /** Nothing can stop code in one's own thread; what is left of it finds its signal aborted and its outcome unwanted. */
-  abandon(): void {}
 
   stop(): Promise<void> {
     return Promise.resolve();

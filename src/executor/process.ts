@@ -13,12 +13,12 @@ import type { Log, LogLevel } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import { Backoff } from "./backoff.ts";
 import { JOB_NUMBER_MAX } from "./claims.ts";
-import type { Executor, Job, JobHooks, Outcome } from "./executor.ts";
+import type { Executor, Job, JobHooks, Outcome, Run } from "./executor.ts";
 import type { Permissions } from "./permissions.ts";
 import { Child } from "./process_handle.ts";
 import { packReason } from "./protocol.ts";
 import { Relay } from "./relay.ts";
-import { lost, Submitted } from "./submitted.ts";
+import { type Keeper, lost, Submitted } from "./submitted.ts";
 
 /** What a process executor is made of. */
 export interface ProcessExecutorOptions {
@@ -55,6 +55,10 @@ export class ProcessExecutor implements Executor {
   readonly #options: ProcessExecutorOptions;
   readonly #slots: Slot[];
   readonly #ending = new Set<Child>();
+  readonly #keeper: Keeper = {
+    onAbort: (attempt) => this.#abort(attempt),
+    onAbandon: (attempt) => this.#abandon(attempt),
+  };
   #queue: Submitted[] = [];
   #lastNumber = 0;
   #isStarted = false;
@@ -78,26 +82,15 @@ export class ProcessExecutor implements Executor {
     }
   }
 
-  run(job: Job, hooks: JobHooks): Promise<Outcome> {
+  run(job: Job, hooks: JobHooks): Run {
     this.#lastNumber = this.#lastNumber % JOB_NUMBER_MAX + 1;
-    const attempt = new Submitted(this.#lastNumber, job, hooks);
+    const attempt = new Submitted(this.#keeper, { n: this.#lastNumber, job, hooks });
     if (this.#isStopped) attempt.giveBack("the worker stops");
     else {
-      attempt.onAbort(() => this.#abort(attempt));
       this.#queue.push(attempt);
       this.#feed();
     }
-    return attempt.outcome;
-  }
-
-  abandon(taskId: string): void {
-    const isOfTask = (attempt: Submitted | null) => attempt?.job.task.id === taskId;
-    const waiting = this.#queue.find(isOfTask);
-    if (waiting !== undefined) return this.#takeBack(waiting, "it was abandoned");
-    const seat = this.#seats().find((each) => isOfTask(each.attempt));
-    if (seat !== undefined) {
-      this.#retire(seat, lost("The attempt did not end after its signal was aborted"));
-    }
+    return attempt;
   }
 
   async stop(): Promise<void> {
@@ -150,6 +143,14 @@ export class ProcessExecutor implements Executor {
     const seat = this.#seats().find((each) => each.attempt === attempt);
     const reason = packReason(attempt.hooks.signal.reason);
     seat?.child.post([{ kind: "abort", n: attempt.n, reason }]);
+  }
+
+  #abandon(attempt: Submitted): void {
+    if (this.#queue.includes(attempt)) return this.#takeBack(attempt, "it was abandoned");
+    const seat = this.#seats().find((each) => each.attempt === attempt);
+    if (seat !== undefined) {
+      this.#retire(seat, lost("The attempt did not end after its signal was aborted"));
+    }
   }
 
   #takeBack(attempt: Submitted, why: string): void {

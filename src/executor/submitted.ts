@@ -7,34 +7,42 @@
 import { ExecutorLost } from "../core/errors.ts";
 import type { StoredError } from "../core/errors.ts";
 import { toStoredError } from "../core/stored_error.ts";
-import type { Job, JobHooks, Outcome } from "./executor.ts";
+import type { Job, JobHooks, Outcome, Run } from "./executor.ts";
+
+/** The pool that an attempt was given to. */
+export interface Keeper {
+  /** Its signal was aborted before it ended. */
+  onAbort(attempt: Submitted): void;
+  /** Nobody waits for it any more. */
+  onAbandon(attempt: Submitted): void;
+}
 
 /** An attempt in a pool. */
-export class Submitted {
+export class Submitted implements Run {
   readonly n: number;
   readonly job: Job;
   readonly hooks: JobHooks;
-  /** Resolves with the outcome; never rejects. */
   readonly outcome: Promise<Outcome>;
   readonly #outcome = Promise.withResolvers<Outcome>();
-  #onAbort: (() => void) | null = null;
+  readonly #keeper: Keeper;
+  readonly #onAbort = () => this.#keeper.onAbort(this);
 
-  constructor(n: number, job: Job, hooks: JobHooks) {
-    this.n = n;
-    this.job = job;
-    this.hooks = hooks;
+  constructor(keeper: Keeper, given: Pick<Submitted, "n" | "job" | "hooks">) {
+    this.#keeper = keeper;
+    this.n = given.n;
+    this.job = given.job;
+    this.hooks = given.hooks;
     this.outcome = this.#outcome.promise;
+    this.hooks.signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Calls back when the attempt is aborted before it ends. */
-  onAbort(callback: () => void): void {
-    this.#onAbort = callback;
-    this.hooks.signal.addEventListener("abort", callback, { once: true });
+  abandon(): void {
+    this.#keeper.onAbandon(this);
   }
 
   /** The attempt ended. */
   end(outcome: Outcome): void {
-    if (this.#onAbort !== null) this.hooks.signal.removeEventListener("abort", this.#onAbort);
+    this.hooks.signal.removeEventListener("abort", this.#onAbort);
     this.#outcome.resolve(outcome);
   }
 

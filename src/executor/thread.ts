@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Executor, Job, JobHooks, Outcome } from "./executor.ts";
+import type { Executor, Job, JobHooks, Run } from "./executor.ts";
 import type { ThreadPool } from "./thread_pool.ts";
 
 /** A pool that starts with the first group that uses it and stops with the last. */
@@ -58,13 +58,9 @@ export class ThreadExecutor implements Executor {
     this.#pool = await this.#shared.start();
   }
 
-  run(job: Job, hooks: JobHooks): Promise<Outcome> {
+  run(job: Job, hooks: JobHooks): Run {
     if (this.#pool === null) throw new TypeError("Cannot run in threads: they were not started");
     return this.#pool.run(job, hooks);
-  }
-
-  abandon(taskId: string): void {
-    this.#pool?.abandon(taskId);
   }
 
   async stop(): Promise<void> {

@@ -23,11 +23,11 @@ import type { Random } from "../core/random.ts";
 import { Backoff } from "./backoff.ts";
 import { toBlame } from "./blame.ts";
 import { JOB_NUMBER_MAX } from "./claims.ts";
-import type { Job, JobHooks, Outcome } from "./executor.ts";
+import type { Job, JobHooks, Outcome, Run } from "./executor.ts";
 import type { Permissions } from "./permissions.ts";
 import { type Command, compact, packReason } from "./protocol.ts";
 import { Relay } from "./relay.ts";
-import { lost, Submitted } from "./submitted.ts";
+import { type Keeper, lost, Submitted } from "./submitted.ts";
 import { Thread } from "./thread_handle.ts";
 
 /** What a pool is made of. */
@@ -75,7 +75,10 @@ export class ThreadPool {
   readonly #slots: Slot[];
   /** Attempts that no thread has room for: those of all threads are down. Its callers' concurrency bounds it. */
   #queue: Submitted[] = [];
-  readonly #byTask = new Map<string, Submitted>();
+  readonly #keeper: Keeper = {
+    onAbort: (attempt) => this.#abort(attempt),
+    onAbandon: (attempt) => this.#abandon(attempt),
+  };
   /** Threads that were terminated, and may yet end in time. */
   readonly #ending = new Set<Thread>();
   /** Those that did not. */
@@ -113,29 +116,13 @@ export class ThreadPool {
     }
   }
 
-  /** Runs one attempt. Never rejects. */
-  run(job: Job, hooks: JobHooks): Promise<Outcome> {
+  /** Runs one attempt. */
+  run(job: Job, hooks: JobHooks): Run {
     this.#lastNumber = this.#lastNumber % JOB_NUMBER_MAX + 1;
-    const attempt = new Submitted(this.#lastNumber, job, hooks);
+    const attempt = new Submitted(this.#keeper, { n: this.#lastNumber, job, hooks });
     if (this.#isStopped) attempt.giveBack("the worker stops");
-    else {
-      this.#byTask.set(job.task.id, attempt);
-      attempt.onAbort(() => this.#abort(attempt));
-      this.#dispatch(attempt);
-    }
-    return attempt.outcome;
-  }
-
-  /** Nobody waits for the attempt of this task any more: what runs it is ended by force and replaced. */
-  abandon(taskId: string): void {
-    const attempt = this.#byTask.get(taskId);
-    if (attempt === undefined || this.#takeBack(attempt, "it was abandoned")) return;
-    const seat = this.#seatOf(attempt);
-    if (seat === null) return;
-    // If another attempt is known to hold the thread, this one could not even hear of its abort.
-    const holder = seat.thread.claims.holder();
-    const culprit = seat.attempts.has(holder) ? holder : attempt.n;
-    this.#retire(seat, culprit, lost("An attempt did not end after its signal was aborted"));
+    else this.#dispatch(attempt);
+    return attempt;
   }
 
   /** Ends all threads; resolves when they have ended, or have shown that they cannot be. */
@@ -145,7 +132,6 @@ export class ThreadPool {
     this.#stuckTimer?.cancel();
     for (const attempt of this.#queue) attempt.giveBack("the worker stops");
     this.#queue = [];
-    this.#byTask.clear();
     for (const slot of this.#slots) {
       slot.refill?.cancel();
       if (slot.seat === null) continue;
@@ -317,14 +303,8 @@ export class ThreadPool {
     seat.attempts.delete(attempt.n);
     seat.thread.claims.release(given.claim);
     seat.slot.backoff.reset();
-    this.#finish(attempt, () => attempt.end(outcome));
+    attempt.end(outcome);
     this.#feed(seat);
-  }
-
-  #finish(attempt: Submitted, end: () => void): void {
-    const { id } = attempt.job.task;
-    if (this.#byTask.get(id) === attempt) this.#byTask.delete(id);
-    end();
   }
 
   /** An attempt that has not begun is given back; one that has hears of it. */
@@ -334,6 +314,17 @@ export class ThreadPool {
     const seat = this.#seatOf(attempt);
     if (seat === null) return;
     this.#send(seat, { kind: "abort", n: attempt.n, reason: packReason(reason) });
+  }
+
+  /** Nobody waits for it any more: what runs it is ended by force and replaced. */
+  #abandon(attempt: Submitted): void {
+    if (this.#takeBack(attempt, "it was abandoned")) return;
+    const seat = this.#seatOf(attempt);
+    if (seat === null) return;
+    // If another attempt is known to hold the thread, this one could not even hear of its abort.
+    const holder = seat.thread.claims.holder();
+    const culprit = seat.attempts.has(holder) ? holder : attempt.n;
+    this.#retire(seat, culprit, lost("An attempt did not end after its signal was aborted"));
   }
 
   /** Ends an attempt that has not begun. Says whether that was possible. */
@@ -347,7 +338,7 @@ export class ThreadPool {
       if (place < 0) return false;
       this.#queue.splice(place, 1);
     }
-    this.#finish(attempt, () => attempt.giveBack(why));
+    attempt.giveBack(why);
     return true;
   }
 
@@ -468,7 +459,7 @@ export class ThreadPool {
     const others = lost(`The thread ended because of another attempt: ${error.message}`);
     for (const attempt of begun) {
       const blame = blamed.includes(attempt.n);
-      this.#finish(attempt, () => attempt.lose(blame ? shared : others, blame));
+      attempt.lose(blame ? shared : others, blame);
     }
     for (const attempt of waiting) this.#dispatch(attempt);
   }

@@ -148,8 +148,8 @@ export class Attempt {
         this.#host.log(level, "task.log", message, this.record, { fields }),
     };
     const running = this.#host.executor.run({ task: init }, hooks);
-    const outcome = await Promise.race([running, this.#overdue.promise]);
-    if (outcome === null) this.#host.executor.abandon(init.id);
+    const outcome = await Promise.race([running.outcome, this.#overdue.promise]);
+    if (outcome === null) running.abandon();
     return outcome;
   }
 

@@ -17,7 +17,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { systemRandom } from "../../src/core/random.ts";
 import { decodeValue, encodeValue } from "../../src/core/value_codec.ts";
 import { createExecutor } from "../../src/executor/create.ts";
-import type { Executor, ExecutorKind, Job, Outcome } from "../../src/executor/executor.ts";
+import type { Executor, ExecutorKind, Job, Outcome, Run } from "../../src/executor/executor.ts";
 import Handler, { compute } from "./executor_handler.ts";
 
 const { values: flags } = parseArgs({ options: { short: { type: "boolean", default: false } } });
@@ -63,8 +63,12 @@ async function open(kind: ExecutorKind, concurrency: number, threads = 1): Promi
 
 const signal = new AbortController().signal;
 
-function run(executor: Executor, job: Job): Promise<Outcome> {
+function begin(executor: Executor, job: Job): Run {
   return executor.run(job, { signal, onProgress() {}, onLog() {} });
+}
+
+function run(executor: Executor, job: Job): Promise<Outcome> {
+  return begin(executor, job).outcome;
 }
 
 /** Runs so many tasks, so many at once, and gives the milliseconds it took. */
@@ -225,13 +229,13 @@ async function measureMischief(): Promise<void> {
       const culprit = async () => {
         while (performance.now() < endMs) {
           times++;
-          const job = newJob(name, data);
-          const running = run(executor, job);
+          const attempt = begin(executor, newJob(name, data));
           if (name === "compute until abandoned") {
-            await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 250))]);
-            executor.abandon(job.task.id);
+            const wait = new Promise((resolve) => setTimeout(resolve, 250));
+            await Promise.race([attempt.outcome, wait]);
+            attempt.abandon();
           }
-          await running;
+          await attempt.outcome;
           await new Promise((resolve) => setTimeout(resolve, 100));
         }
       };

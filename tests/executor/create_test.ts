@@ -161,7 +161,7 @@ test("groups with different permissions do not share threads", {
   const other = await world.add({ kind: "thread", concurrency: 1, permissions: "none" });
   const { newTask } = await import("./world.ts");
   const hooks = { signal: new AbortController().signal, onProgress() {}, onLog() {} };
-  const outcome = await other.run({ task: newTask("where") }, hooks);
+  const outcome = await other.run({ task: newTask("where") }, hooks).outcome;
   assert.ok(outcome.kind === "succeeded");
   const handler = await loadHandler(HANDLER_URL);
   const theirs = handler.decodeResult({ id: "" } as never, outcome.result);

@@ -188,10 +188,16 @@ for (const kind of ["inline", "thread", "process"] as const) {
     assert.equal(await world.value("echo", 1), 1);
   });
 
-  test(`${kind}: abandon() of a task it does not know does nothing`, async () => {
+  test(`${kind}: abandon() of an attempt that has ended does nothing, also to the next one of its task`, async () => {
     await using world = await open();
-    world.executor.abandon("unknown");
-    assert.equal(await world.value("echo", 1), 1);
+    const ended = world.start("echo", 1);
+    await ended.outcome;
+    const next = world.start("wait for abort", undefined, { id: ended.id, attempt: 2 });
+    await next.logged("waiting");
+    ended.abandon();
+    next.abort();
+    assert.equal((await next.outcome).kind, "succeeded");
+    assert.equal(world.entries.length, 0);
   });
 }
 
@@ -301,6 +307,34 @@ for (const kind of ["thread", "process"] as const) {
       ],
     );
     await world[Symbol.asyncDispose]();
+  });
+
+  test(`${kind}: abandon() ends the attempt that is meant, and no other of its task`, async () => {
+    for (const meant of [0, 1]) {
+      await using world = await open(2);
+      const attempts = [1, 2].map((attempt) =>
+        world.start("wait for abort", undefined, { id: "twice", attempt })
+      );
+      await Promise.all(attempts.map((attempt) => attempt.logged("waiting")));
+      attempts[meant]?.abandon();
+      attempts[1 - meant]?.abort();
+      const outcomes = await Promise.all(attempts.map((attempt) => attempt.outcome));
+      const kinds = outcomes.map((outcome) => outcome.kind);
+      assert.deepEqual(kinds, meant === 0 ? ["lost", "succeeded"] : ["succeeded", "lost"]);
+      assert.deepEqual(world.entries.map(({ event }) => event), [`${kind}.retired`]);
+    }
+  });
+
+  test(`${kind}: abandon() ends an attempt that computes, and not the newer one of its task that waits behind it`, async () => {
+    await using world = await open(1);
+    const gate = world.gate();
+    const older = world.start("block", gate.path, { id: "twice", attempt: 1 });
+    await older.logged("blocking");
+    const newer = world.start("echo", 1, { id: "twice", attempt: 2 });
+    older.abandon();
+    const outcomes = await Promise.all([older.outcome, newer.outcome]);
+    assert.deepEqual(outcomes.map((outcome) => outcome.kind), ["lost", "succeeded"]);
+    gate.open();
   });
 
   test(`${kind}: the token of the database is not visible, other variables are`, async () => {

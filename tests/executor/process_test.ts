@@ -40,7 +40,7 @@ test("a process runs one attempt at a time; what is more waits for it", async ()
   const abandoned = world.start("echo", 2);
   const second = world.start("echo", 3);
   aborted.abort();
-  world.executor.abandon(abandoned.id);
+  abandoned.abandon();
   first.abort();
   assert.equal((await first.outcome).kind, "succeeded");
   assert.deepEqual(lost(await aborted.outcome), {
@@ -60,7 +60,7 @@ test("abandon() kills a handler that computes for ever, and no other", async () 
   await other.logged("waiting");
   const computing = world.start("compute for ever");
   await computing.logged("computing");
-  world.executor.abandon(computing.id);
+  computing.abandon();
   assert.deepEqual(lost(await computing.outcome), {
     blame: true,
     message: "The attempt did not end after its signal was aborted",

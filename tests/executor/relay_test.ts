@@ -13,10 +13,14 @@ const FAILED: Outcome = { kind: "failed", error: ERROR };
 function listen() {
   const heard: unknown[] = [];
   const clock = new ManualClock();
-  const attempt = new Submitted(1, { task: newTask("any") }, {
-    signal: new AbortController().signal,
-    onProgress: (...args) => heard.push(["progress", ...args]),
-    onLog: (...args) => heard.push(["log", ...args]),
+  const attempt = new Submitted({ onAbort() {}, onAbandon() {} }, {
+    n: 1,
+    job: { task: newTask("any") },
+    hooks: {
+      signal: new AbortController().signal,
+      onProgress: (...args) => heard.push(["progress", ...args]),
+      onLog: (...args) => heard.push(["log", ...args]),
+    },
   });
   const relay = new Relay(clock, {
     find: (n) => n === 1 ? attempt : undefined,

@@ -39,7 +39,9 @@ test("groups share the threads of a pool", async () => {
   const hooks = { signal: new AbortController().signal, onProgress() {}, onLog() {} };
   const { newTask } = await import("./world.ts");
   const mine = value(await world.run("where")) as { place: string };
-  const theirs = value(await other.run({ task: newTask("where") }, hooks)) as { place: string };
+  const theirs = value(await other.run({ task: newTask("where") }, hooks).outcome) as {
+    place: string;
+  };
   assert.equal(mine.place, theirs.place);
 });
 
@@ -146,7 +148,7 @@ test("abandon() ends a thread that waits, and replaces it", async () => {
   const other = world.start("wait for abort");
   await Promise.all([stubborn.logged("waiting"), other.logged("waiting")]);
   await world.value("where");
-  world.executor.abandon(stubborn.id);
+  stubborn.abandon();
   assert.equal(lost(await stubborn.outcome).blame, true);
   assert.equal(lost(await other.outcome).blame, false);
   const next = await world.value("where") as { place: string };
@@ -160,7 +162,7 @@ test("abandon() takes an attempt that has not begun, and leaves its thread alone
   const blocking = world.start("block", gate.path);
   await blocking.logged("blocking");
   const behind = world.start("echo", 1);
-  world.executor.abandon(behind.id);
+  behind.abandon();
   assert.deepEqual(lost(await behind.outcome), {
     blame: false,
     message: "The attempt had not begun: it was abandoned",
@@ -175,7 +177,7 @@ test("a thread that computes and cannot be stopped leaks until it ends", inDeno,
   for (const [index, gate] of gates.entries()) {
     const blocking = world.start("block", gate.path);
     await blocking.logged("blocking");
-    world.executor.abandon(blocking.id);
+    blocking.abandon();
     assert.equal(lost(await blocking.outcome).blame, true);
     // The slot is filled at once; nothing waits for the leak to show.
     assert.equal(value(await world.run("echo", index)), index);
@@ -191,7 +193,7 @@ test("a thread that computes is stopped", inBun, async () => {
   await using world = await open(1);
   const computing = world.start("compute for ever");
   await computing.logged("computing");
-  world.executor.abandon(computing.id);
+  computing.abandon();
   assert.equal(lost(await computing.outcome).blame, true);
   assert.equal(value(await world.run("echo", 1)), 1);
   assert.deepEqual([world.executors.leaked, world.leaks], [0, []]);
@@ -205,7 +207,7 @@ test("who is known to hold the thread is to blame, not who is abandoned behind i
   const holder = world.start("block", gate.path);
   await holder.logged("blocking");
   victim.abort(new TaskTimedOut(victim.id, 1));
-  world.executor.abandon(victim.id);
+  victim.abandon();
   const outcomes = await Promise.all([victim.outcome, holder.outcome]);
   assert.deepEqual(outcomes.map((outcome) => lost(outcome).blame), [false, true]);
   gate.open();
@@ -260,6 +262,6 @@ test("an attempt behind one that computes is told to begin only when it does, ho
   assert.equal(outcome.blame, false);
   assert.equal(hasBegun, false);
   first.abort(new TaskTimedOut(first.id, 1));
-  world.executor.abandon(first.id);
+  first.abandon();
   await first.outcome;
 });

@@ -33,6 +33,7 @@ export interface Started {
   readonly progress: readonly { fraction: number; message: string }[];
   readonly lines: readonly { level: string; message: string; fields: Record<string, unknown> }[];
   abort(reason?: unknown): void;
+  abandon(): void;
   /** Resolves when the handler has logged this line. */
   logged(message: string): Promise<void>;
   /** Resolves when the handler has told progress. */
@@ -190,7 +191,7 @@ export class World implements AsyncDisposable {
     const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
     const events = new Events();
     const began = Promise.withResolvers<void>();
-    const outcome = this.executor.run({ task }, {
+    const run = this.executor.run({ task }, {
       signal: controller.signal,
       onBegin: began.resolve,
       onProgress: (fraction, message) => {
@@ -204,11 +205,12 @@ export class World implements AsyncDisposable {
     });
     return {
       id: task.id,
-      outcome,
+      outcome: run.outcome,
       progress,
       lines,
       began: began.promise,
       abort: (reason) => controller.abort(reason),
+      abandon: () => run.abandon(),
       logged: (message) => events.until(() => lines.some((line) => line.message === message)),
       progressed: () => events.until(() => progress.length > 0),
     };
