@@ -61,6 +61,8 @@ export function exitCodeOf(error: unknown): number {
     case "NEWER_VERSION":
     case "OUTCOME_UNKNOWN":
       return EXIT.database;
+    case "RESULT_GET_TIMED_OUT":
+      return error.cause === undefined ? EXIT.failed : EXIT.database;
     default:
       return EXIT.failed;
   }

@@ -667,7 +667,8 @@ export class TaskPoisoned extends TaskkitError {
 }
 
 /**
- * The task had not ended when `timeout` was over. The task itself goes on. `RESULT_GET_TIMED_OUT`
+ * The task had not ended when `timeout` was over, or (then there is a `cause`) the database could not be read to tell. The
+ * task itself goes on. `RESULT_GET_TIMED_OUT`
  *
  * @example Look where it is instead of waiting on
  * ```ts
@@ -688,11 +689,15 @@ export class ResultGetTimedOut extends TaskkitError {
   /** The task that was waited for. */
   readonly id: string;
 
-  /** Builds the error from the task's id and the timeout. */
-  constructor(id: string, timeoutMs: number) {
+  /** Builds the error from the task's id, the timeout, and as `cause` why the task could not be looked at, if so. */
+  constructor(id: string, timeoutMs: number, options?: ErrorOptions) {
     super(
       "RESULT_GET_TIMED_OUT",
-      `Cannot get the result of task "${id}": it had not ended after ${timeoutMs} ms`,
+      `Cannot get the result of task "${id}": ` +
+        (options?.cause === undefined
+          ? `it had not ended after ${timeoutMs} ms`
+          : `the database could not be read when its timeout of ${timeoutMs} ms was over`),
+      options,
     );
     this.id = id;
   }

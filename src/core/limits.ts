@@ -91,11 +91,16 @@ export const SWEEP_PAGE_MAX = 100;
 /** How often a waiting result looks by itself, behind its doorbells. */
 export const RESULT_POLL_FIRST_MS = 100;
 export const RESULT_POLL_MS_MAX = 2 * SECOND;
+/** What one look has, even if the timeout of who waits is over sooner: with 0 they ask for what is there now. */
+export const RESULT_LOOK_MS_MIN = 1 * SECOND;
 /** Results that watch their task over the connection at once; more of them poll. */
 export const RESULT_WATCHES_MAX = 50;
 /** With the pauses above, about 15 s of looking again before an outcome is reported as unknown. */
 export const DOUBT_TRIES_MAX = 22;
-/** Nor are new tries begun after this long, where each of them waits for a database that does not answer. */
+/**
+ * Nor are new tries begun after this long, where each of them waits for a database that does not answer. Who waits for a
+ * result without a timeout waits for such a database as long.
+ */
 export const DOUBT_MS_MAX = 60 * SECOND;
 /** A watch is opened anew after this long, since it may have died without a word. */
 export const WATCH_RENEW_MS = 60 * SECOND;

@@ -58,6 +58,11 @@ const TABLE: readonly [TaskkitError, string, string][] = [
     'Cannot get the result of task "a": it had not ended after 5 ms',
   ],
   [
+    new all.ResultGetTimedOut("a", 5, { cause: new all.KvUnavailable("it is away") }),
+    "RESULT_GET_TIMED_OUT",
+    'Cannot get the result of task "a": the database could not be read when its timeout of 5 ms was over',
+  ],
+  [
     new all.ResultGetPrevented("a"),
     "RESULT_GET_PREVENTED",
     'Cannot wait for the result of task "a" inside a handler: a worker that waits for its own group can deadlock; ' +

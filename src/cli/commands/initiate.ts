@@ -11,7 +11,7 @@ import type { Kit } from "../../kit.ts";
 import type { InitiateOptions } from "../../options.ts";
 import type { Result } from "../../result.ts";
 import type { Arguments } from "../arguments.ts";
-import { CliError, EXIT } from "../cli_error.ts";
+import { CliError, EXIT, exitCodeOf } from "../cli_error.ts";
 import type { Call, Command } from "../command.ts";
 import { counted, formatCount } from "../format.ts";
 import { styled } from "../output.ts";
@@ -141,7 +141,7 @@ async function awaitResult(call: Call, result: Result, timeout: string): Promise
         const { code, message } = error;
         if (call.isJson) out.json({ id: result.id, error: { code, message } });
         else err.line(styled("red", message));
-        return EXIT.failed;
+        return exitCodeOf(error);
       }
       default:
         throw error;
