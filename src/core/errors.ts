@@ -769,8 +769,8 @@ export class DiscardTask extends TaskkitError {
 
 /**
  * The running code does not know this task or cannot read its data, as happens while versions of
- * the code overlap. Thrown in a handler, it puts the task back for 30 s, without using an attempt,
- * for a worker that knows it. `defineTask` and `tasks` throw it by themselves. `UNKNOWN_TASK`
+ * the code overlap. Thrown in a handler, it puts the task back, without using an attempt, for a
+ * worker that knows it: for 30 s at first, for up to 5 min when it comes back, with a warning. `defineTask` and `tasks` throw it by themselves. `UNKNOWN_TASK`
  *
  * @example Left to a worker that was deployed later
  * ```ts

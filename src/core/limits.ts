@@ -45,8 +45,13 @@ export const RETRIES_DEFAULT = 10;
 /** Retries that a definition may ask for. */
 export const RETRIES_MAX = 1_000_000;
 export const LOST_LEASES_MAX = 3;
-/** How long a task that the running code does not know is left to others. */
+/**
+ * How long a task that the running code does not know is left to others. Doubles each time it comes back, up to the
+ * maximum, which is not longer since a worker that knows it may be one of many that do not.
+ */
 export const PARK_MS = 30 * SECOND;
+export const PARK_MS_MAX = 5 * MINUTE;
+export const PARK_JITTER = 0.2;
 
 // ── Stored errors ──
 export const ERROR_NAME_CHARS_MAX = 200;

@@ -20,6 +20,8 @@ import {
   ABORT_GRACE_MS,
   INLINE_BYTES_MAX,
   LOG_MESSAGE_CHARS_MAX,
+  PARK_JITTER,
+  PARK_MS_MAX,
   PROGRESS_KEPT_MS,
   PROGRESS_PAUSE_MS,
   RETRY_RULE_MS_MAX,
@@ -166,9 +168,32 @@ export class Attempt {
     if (reason !== null || outcome === null || outcome.kind === "succeeded") {
       return { kind: "release", dueMs: this.record.dueMs };
     }
+    if (outcome.kind === "parked") return this.#park(outcome);
     if (outcome.kind !== "lost") return toEnding(outcome, store.clock.now());
     if (!outcome.blame) return { kind: "release", dueMs: store.clock.now(), error: outcome.error };
     return await this.#askRule(init, new ExecutorLost(outcome.error.message));
+  }
+
+  /**
+   * The running code does not know the task: it is left to others, for longer each time that it comes back, with a jitter,
+   * so that those of one deploy do not come back together.
+   */
+  #park({ delayMs, error }: Outcome & { kind: "parked" }): Ending {
+    const { log, store } = this.#host;
+    // Only what was parked before tells how often it was; others were given back by workers that knew it.
+    const times = this.record.error?.code === "UNKNOWN_TASK" ? this.record.released : 0;
+    const pauseMs = Math.min(delayMs * 2 ** Math.min(times, 10), PARK_MS_MAX);
+    const dueMs = Math.round(
+      store.clock.now() + pauseMs * (1 - PARK_JITTER + 2 * PARK_JITTER * store.random.next()),
+    );
+    log(
+      "warn",
+      "task.parked",
+      `left to others until ${new Date(dueMs).toISOString()}: ${error.message}; ` +
+        "start a worker whose handler knows it, or cancel it",
+      this.record,
+    );
+    return { kind: "release", dueMs, error };
   }
 
   async #askRule(init: TaskInit, error: unknown): Promise<Ending> {
