@@ -36,6 +36,7 @@ export type {
   RunningWorker,
   Stats,
   TaskInfo,
+  TaskPlace,
   WorkerInfo,
   WorkerOptions,
 } from "./src/options.ts";

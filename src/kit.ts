@@ -54,6 +54,7 @@ import type {
   RunningWorker,
   Stats,
   TaskInfo,
+  TaskPlace,
   WorkerInfo,
   WorkerOptions,
 } from "./options.ts";
@@ -69,7 +70,14 @@ import { type Command, readControl, say } from "./store/control.ts";
 import { type Draft, enqueue, enqueueWith } from "./store/enqueue.ts";
 import { Keyspace } from "./store/keyspace.ts";
 import { cancel, type CancelOutcome, readTask, revive } from "./store/operate.ts";
-import { countTasks, listTasks, type Progress, readProgress } from "./store/read.ts";
+import {
+  countAhead,
+  countRunning,
+  countTasks,
+  listTasks,
+  type Progress,
+  readProgress,
+} from "./store/read.ts";
 import { readPayload } from "./store/records.ts";
 import type { Store } from "./store/store.ts";
 import { toUserChanges } from "./store/user_writes.ts";
@@ -355,6 +363,34 @@ export class Kit implements AsyncDisposable {
     this.#checkOpen("get a task");
     const { record } = await readTask(this.#store, checkId(id));
     return { ...toInfo(record), progress: await readProgress(this.#store, record) };
+  }
+
+  /**
+   * What a queued task waits behind; null if it is not queued. However many tasks there are, few of them are read.
+   *
+   * @throws {TaskNotFound} If there is none with this id, or its ttl has passed.
+   *
+   * @example
+   * ```ts
+   * import { Kit } from "@taskkit/taskkit";
+   *
+   * await using kit = await Kit.open({ kv: ":memory:" });
+   * await kit.initiateTask("mail", "greet", "Ada");
+   * const { id } = await kit.initiateTask("mail", "greet", "Bob");
+   * console.log((await kit.getPlace(id))?.ahead); // 1
+   * ```
+   */
+  async getPlace(id: string): Promise<TaskPlace | null> {
+    this.#checkOpen("get a task's place");
+    const { record } = await readTask(this.#store, checkId(id));
+    if (record.state !== "queued") return null;
+    const { paused, pausedAll } = await readControl(this.#store);
+    return {
+      ahead: await countAhead(this.#store, record),
+      running: await countRunning(this.#store, record.group),
+      paused: paused.includes(record.group),
+      pausedAll,
+    };
   }
 
   /**

@@ -219,6 +219,18 @@ export interface WorkerInfo {
   readonly stopping: boolean;
 }
 
+/** What a queued task waits behind. Both numbers are counted up to 1,000. */
+export interface TaskPlace {
+  /** Due tasks of its group that are taken before it. */
+  readonly ahead: number;
+  /** Tasks of its group that workers have claimed. */
+  readonly running: number;
+  /** Whether its group is paused. */
+  readonly paused: boolean;
+  /** Whether all groups are paused. */
+  readonly pausedAll: boolean;
+}
+
 /** Numbers of the whole database. */
 export interface Stats {
   /** By group. */

@@ -356,3 +356,37 @@ test("an open database stays open when the Kit is closed", async () => {
   await kit.close();
   assert.equal((await kv.get(["x"])).value, null);
 });
+
+test("getPlace() tells what a queued task waits behind, and reads few of many tasks", async () => {
+  let read = 0;
+  await using stage = new Stage();
+  const { kit } = await stage.process(() => {}, {
+    around: (kv) => ({
+      get: (key) => (read++, kv.get(key)),
+      getMany: (keys) => (read += keys.length, kv.getMany(keys)),
+      async *list(selector, options) {
+        for await (const entry of kv.list(selector, options)) {
+          read++;
+          yield entry;
+        }
+      },
+      atomic: () => kv.atomic(),
+      watch: (keys, options) => kv.watch(keys, options),
+      close: () => kv.close(),
+    }),
+  });
+  await kit.initiateTasks(Array.from({ length: 3_000 }, () => ({ group: "other", name: "n" })));
+  await kit.initiateTasks(Array.from({ length: 7 }, () => ({ group: "g", name: "n" })));
+  const { id } = await kit.initiateTask("g", "n");
+  await kit.pause(["g"]);
+  read = 0;
+  const place = await kit.getPlace(id);
+  assert.deepEqual(place, { ahead: 7, running: 0, paused: true, pausedAll: false });
+  assert(read <= 10, `${read} entries`);
+  await kit.cancel(id);
+  assert.equal(await kit.getPlace(id), null);
+  await assert.rejects(kit.getPlace("x"), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(kit.getPlace("019b796d-d600-7000-8000-078eee237ce0"), {
+    code: "TASK_NOT_FOUND",
+  });
+});

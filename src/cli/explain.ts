@@ -5,7 +5,8 @@
  */
 
 import { SECOND } from "@std/datetime/constants";
-import type { Stats, TaskInfo, WorkerInfo } from "../options.ts";
+import { PLACE_TASKS_MAX } from "../core/limits.ts";
+import type { TaskInfo, TaskPlace, WorkerInfo } from "../options.ts";
 import { counted, formatMs } from "./format.ts";
 
 /** Without a heartbeat for so long a worker is probably dead: its rescue takes no longer by default. */
@@ -15,7 +16,8 @@ const SILENT_MS = 30 * SECOND;
 export interface Circumstances {
   readonly nowMs: number;
   readonly workers: readonly WorkerInfo[];
-  readonly stats: Stats;
+  /** What it waits behind if it is queued; null if it no longer was. */
+  readonly place: TaskPlace | null;
 }
 
 /** One reason a line, with what to do about it where there is something; empty for a task that has ended. */
@@ -30,14 +32,12 @@ export function explain(task: TaskInfo, circumstances: Circumstances): string[] 
   }
 }
 
-function explainQueued(task: TaskInfo, { nowMs, workers, stats }: Circumstances): string[] {
+function explainQueued(task: TaskInfo, { nowMs, workers, place }: Circumstances): string[] {
   const { group, due, error, attempt } = task;
   const name = JSON.stringify(group);
   const reasons: string[] = [];
-  if (stats.pausedAll) reasons.push("all groups are paused: taskkit resume");
-  if (stats.paused.includes(group)) {
-    reasons.push(`group ${name} is paused: taskkit resume ${group}`);
-  }
+  if (place?.pausedAll) reasons.push("all groups are paused: taskkit resume");
+  if (place?.paused) reasons.push(`group ${name} is paused: taskkit resume ${group}`);
 
   const dueInMs = due.getTime() - nowMs;
   if (error?.code === "UNKNOWN_TASK") {
@@ -62,18 +62,18 @@ function explainQueued(task: TaskInfo, { nowMs, workers, stats }: Circumstances)
   if (dueInMs > 0 || serving.length === 0 || reasons.length > 0) return reasons;
 
   const slots = serving.reduce((sum, { groups }) => sum + (groups[group] ?? 0), 0);
-  const counts = stats.groups[group];
-  if (counts !== undefined && counts.running >= slots) {
+  if (place !== null && place.running >= slots) {
     reasons.push(
       `all ${
         counted(slots, "slot")
       } of the workers of group ${name} are taken: more workers, or a higher concurrency`,
     );
   }
-  if (counts !== undefined && counts.due > 1) {
+  if (place !== null && place.ahead > 0) {
+    const isAll = place.ahead < PLACE_TASKS_MAX;
     reasons.push(
-      `${counted(counts.due - 1, "other task")} of group ${name} are due too; the oldest for ` +
-        `${formatMs(counts.oldestDueMs ?? 0)}`,
+      `${isAll ? "" : "at least "}${counted(place.ahead, "task")} of group ${name} ` +
+        `${place.ahead === 1 ? "is" : "are"} taken before it`,
     );
   }
   return reasons.length > 0 ? reasons : ["nothing is in its way: a worker is about to take it"];

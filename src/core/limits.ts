@@ -146,6 +146,8 @@ export const GROUPS_MAX = 100;
 export const CLAIM_BATCH_MAX = 100;
 export const SETTLE_BATCH_MAX = 200;
 export const LIST_PAGE_MAX = 1_000;
+/** Tasks that are counted to tell what one of them waits behind. */
+export const PLACE_TASKS_MAX = 1_000;
 
 // ── Threads and processes ──
 export const THREADS_MAX = 64;

@@ -98,6 +98,14 @@ export class Keyspace {
   dueAfter(group: string, last: Entry): Selector {
     return this.after(this.#key("due", group), last);
   }
+  /** What is queued in a group at one priority before an instant, or before a task that is due at it. */
+  dueBefore(group: string, priority: number, dueMs: number, id?: string): Selector {
+    const end = this.#key("due", group, priority, dueMs);
+    return {
+      start: this.#key("due", group, priority),
+      end: id === undefined ? end : [...end, id],
+    };
+  }
   /** What a due key says; null for a key that none of ours looks like. */
   readDue(entry: Entry): DueKey | null {
     const [priority, dueMs, id, ...more] = entry.key.slice(this.prefix.length + 2);

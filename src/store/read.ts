@@ -4,12 +4,12 @@
  * @module
  */
 
-import { LIST_PAGE_MAX } from "../core/limits.ts";
+import { LIST_PAGE_MAX, PLACE_TASKS_MAX } from "../core/limits.ts";
 import { isTerminal, type TaskRecord, type TaskState } from "../core/task.ts";
-import type { Key } from "./port.ts";
+import type { Entry, Key } from "./port.ts";
 import { decodeJson, isCount, isText, must } from "./record_codec.ts";
-import { tryDecodeTask } from "./records.ts";
-import { readOne, readPage, type Store } from "./store.ts";
+import { decodeLease, tryDecodeTask } from "./records.ts";
+import { readMany, readOne, readPage, type Store } from "./store.ts";
 
 /** Which tasks to list. */
 export interface TaskFilter {
@@ -123,6 +123,44 @@ function emptyStats(): GroupStats {
     discarded: 0,
     cancelled: 0,
   };
+}
+
+/** How many due tasks of its group are taken before a queued one, as far as they are counted. */
+export async function countAhead(
+  store: Store,
+  { group, priority, dueMs, id }: TaskRecord,
+): Promise<number> {
+  const nowMs = store.clock.now();
+  let ahead = 0;
+  let left = PLACE_TASKS_MAX;
+  for (let other = 0; other <= priority && left > 0; other++) {
+    const before = other === priority && dueMs <= nowMs
+      ? store.keys.dueBefore(group, other, dueMs, id)
+      : store.keys.dueBefore(group, other, nowMs + 1);
+    const page = await readPage(store, before, { limit: left });
+    ahead += page.filter((entry) => store.keys.readDue(entry) !== null).length;
+    left -= page.length;
+  }
+  return ahead;
+}
+
+/** How many tasks of a group the workers hold, as far as they are counted. */
+export async function countRunning(store: Store, group: string): Promise<number> {
+  const leases = await readPage(store, store.keys.leases(), { limit: PLACE_TASKS_MAX });
+  const keys = leases.flatMap(leasedTasks).slice(0, PLACE_TASKS_MAX).map((id) =>
+    store.keys.task(id)
+  );
+  const records = (await readMany(store, keys)).map(({ value }) => tryDecodeTask(value));
+  return records.filter((record) => record?.state === "running" && record.group === group).length;
+}
+
+/** The ids in a lease; none if it cannot be read. */
+function leasedTasks({ value }: Entry): readonly string[] {
+  try {
+    return decodeLease(value).tasks;
+  } catch {
+    return [];
+  }
 }
 
 /** What a handler told last about one attempt. */

@@ -6,21 +6,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Stats, TaskInfo, WorkerInfo } from "@taskkit/taskkit";
+import type { TaskInfo, TaskPlace, WorkerInfo } from "@taskkit/taskkit";
 import { explain } from "../../src/cli/explain.ts";
 
 const NOW = Date.UTC(2030, 0, 1);
-const COUNTS = {
-  queued: 1,
-  due: 1,
-  running: 0,
-  oldestDueMs: 0,
-  succeeded: 0,
-  failed: 0,
-  discarded: 0,
-  cancelled: 0,
-};
-
 function task(changes: Partial<TaskInfo> = {}): TaskInfo {
   return {
     id: "id",
@@ -63,15 +52,15 @@ function worker(changes: Partial<WorkerInfo> = {}): WorkerInfo {
 function reasons(
   changes: Partial<TaskInfo>,
   workers: readonly WorkerInfo[],
-  stats: Partial<Stats> = {},
+  place: Partial<TaskPlace> | null = {},
 ): string[] {
-  const whole = { groups: { images: COUNTS }, pausedAll: false, paused: [], ...stats };
-  return explain(task(changes), { nowMs: NOW, workers, stats: whole });
+  const whole = place && { ahead: 0, running: 0, paused: false, pausedAll: false, ...place };
+  return explain(task(changes), { nowMs: NOW, workers, place: whole });
 }
 
 test("explain() of a queued task: paused, not due, nobody there", () => {
   assert.deepEqual(
-    reasons({ due: new Date(NOW + 90_000) }, [], { pausedAll: true, paused: ["images", "x"] }),
+    reasons({ due: new Date(NOW + 90_000) }, [], { pausedAll: true, paused: true }),
     [
       "all groups are paused: taskkit resume",
       'group "images" is paused: taskkit resume images',
@@ -103,14 +92,21 @@ test("explain() of a queued task: between attempts, or unknown to the worker", (
 });
 
 test("explain() of a queued task: behind others, or about to be taken", () => {
-  const counts = { ...COUNTS, due: 4, running: 2, oldestDueMs: 61_000 };
-  assert.deepEqual(reasons({}, [worker()], { groups: { images: counts } }), [
+  assert.deepEqual(reasons({}, [worker()], { ahead: 3, running: 2 }), [
     'all 2 slots of the workers of group "images" are taken: more workers, or a higher concurrency',
-    '3 other tasks of group "images" are due too; the oldest for 1m 1s',
+    '3 tasks of group "images" are taken before it',
   ]);
-  assert.deepEqual(reasons({}, [worker()]), [
-    "nothing is in its way: a worker is about to take it",
+  assert.deepEqual(reasons({}, [worker()], { ahead: 1, running: 1 }), [
+    '1 task of group "images" is taken before it',
   ]);
+  assert.deepEqual(reasons({}, [worker()], { ahead: 1_000 }), [
+    'at least 1,000 tasks of group "images" are taken before it',
+  ]);
+  for (const place of [{}, null]) {
+    assert.deepEqual(reasons({}, [worker()], place), [
+      "nothing is in its way: a worker is about to take it",
+    ]);
+  }
 });
 
 test("explain() of a running task tells where, and whether its worker is heard of", () => {

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { enqueue } from "../../src/store/enqueue.ts";
 import { cancel } from "../../src/store/operate.ts";
-import { countTasks, listTasks, readProgress } from "../../src/store/read.ts";
+import {
+  countAhead,
+  countRunning,
+  countTasks,
+  listTasks,
+  readProgress,
+} from "../../src/store/read.ts";
 import { encodeJson } from "../../src/store/record_codec.ts";
 import { draft, testOnEach, utf8, type World } from "./world.ts";
 
@@ -134,3 +140,33 @@ testOnEach(
     assert.equal(await readProgress(world.a, record), null);
   },
 );
+
+testOnEach(
+  "what a queued task waits behind: due tasks that are taken before it, and what runs",
+  async (world) => {
+    const nowMs = world.clock.now();
+    const ahead = async (id: string) => countAhead(world.a, await world.record(id));
+    const first = await world.initiate({ dueMs: nowMs - 9 });
+    const second = await world.initiate({ dueMs: nowMs - 8 });
+    const urgent = await world.initiate({ priority: 1 });
+    const later = await world.initiate({ dueMs: nowMs + 1 });
+    await world.initiate({ priority: 0, dueMs: nowMs + 1 });
+    await world.initiate({ priority: 9, dueMs: 0 });
+    await world.initiate({ group: "other", priority: 0 });
+    const counted = await Promise.all([urgent, first, second, later].map(ahead));
+    assert.deepEqual(counted, [0, 1, 2, 3]);
+
+    await world.claim("w", { max: 2 });
+    await world.claim("w", { group: "other", max: 1 });
+    assert.deepEqual([await ahead(second), await ahead(later)], [0, 1]);
+    assert.equal(await countRunning(world.a, "g"), 2);
+    assert.equal(await countRunning(world.a, "other"), 1);
+    assert.equal(await countRunning(world.a, "none"), 0);
+  },
+);
+
+testOnEach("what a task waits behind is counted up to 1,000", async (world) => {
+  await enqueue(world.a, Array.from({ length: 1_100 }, () => draft(world.a)));
+  const last = await world.initiate();
+  assert.equal(await countAhead(world.a, await world.record(last)), 1_000);
+});

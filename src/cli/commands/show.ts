@@ -29,7 +29,7 @@ export const showCommand: Command = {
   about: [
     "Its data and its result may hold what is nobody's business: they are shown with --data alone, decoded by the " +
     "handler, where there is one.",
-    "For a task that is queued every task is counted, to tell what it waits for: about 200,000 a second.",
+    "For a task that is queued it tells what it waits for, and counts those before it, up to 1,000.",
   ],
   flags: { data: { help: "shows its data, and its result if it succeeded" } },
   examples: ["show 0198a0c4-7b1e-7abc-8def-0123456789ab", "show <id> --data --json"],
@@ -44,9 +44,7 @@ async function show(call: Call, kit: Kit): Promise<number> {
   const reasons = isTerminal(task.state) ? [] : explain(task, {
     nowMs: Date.now(),
     workers: await kit.getWorkers(),
-    stats: task.state === "queued"
-      ? await kit.stats()
-      : { groups: {}, pausedAll: false, paused: [] },
+    place: task.state === "queued" ? await kit.getPlace(id) : null,
   });
   if (isJson) {
     out.json({ ...task, reasons, ...values });
