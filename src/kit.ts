@@ -542,7 +542,7 @@ export class Kit implements AsyncDisposable {
 
   /**
    * Works until SIGTERM, SIGINT (Ctrl-C), `signal`, or {@linkcode Kit.shutdown}, and resolves after a graceful stop, to
-   * why it stopped. A second SIGTERM or Ctrl-C stops at once, without the grace.
+   * why it stopped. A second SIGTERM or Ctrl-C stops at once, without the grace; a third one ends the process.
    *
    * @throws {InvalidArgument} If an option is unknown or cannot be used, or the Kit has no handler.
    * @throws {HandlerInvalid} If a thread or process cannot load the handler module.
@@ -562,19 +562,25 @@ export class Kit implements AsyncDisposable {
   async start(options: WorkerOptions = {}): Promise<StopReason> {
     let worker: RunningWorker | null = null;
     let signals = 0;
+    const off = () => {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    };
+    const stop = () => void worker?.stop(signals === 1 ? {} : { grace: 0 });
     const onSignal = () => {
       signals++;
-      void worker?.stop(signals === 1 ? {} : { grace: 0 });
+      // Whoever has no patience for that either is not held up: the next one does what it would have done.
+      if (signals > 1) off();
+      stop();
     };
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
     try {
       worker = await this.startWorker(options);
-      if (signals > 0) void worker.stop();
+      if (signals > 0) stop();
       return await worker.finished;
     } finally {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
+      off();
     }
   }
 

@@ -3,7 +3,7 @@
  * not: so nothing that a handler does takes the worker away for long.
  *
  * Ctrl-C reaches all processes of a terminal. The worker leaves it to its supervisor, which counts: the first asks for a
- * graceful stop, the second for one at once, the third ends the worker's process by force. Should the supervisor die
+ * graceful stop, the second for one that takes no more than a few seconds, the third ends the worker's process by force. Should the supervisor die
  * itself, the worker stops gracefully.
  *
  * @module

@@ -80,6 +80,40 @@ test("main: the first Ctrl-C waits for what runs, the second does not", async ()
   }
 });
 
+test("main: the second Ctrl-C does not wait for a database that does not answer", {
+  timeout: 60_000,
+}, async () => {
+  using world = new World();
+  const config = fileURLToPath(new URL("./fixtures/hanging.config.ts", import.meta.url));
+  const worker = world.start(["worker", "--config", config, "--json"]);
+  await worker.until(/nothing is answered any more/);
+  worker.kill("SIGINT");
+  await worker.until(/worker\.stopping/);
+  worker.kill("SIGINT");
+  const { code, out, err } = await worker.ended;
+  assert.equal(code, 130);
+  assert.doesNotMatch(out, /worker\.stopped/);
+  assert.equal(
+    err,
+    "Ended without waiting longer: other workers take over what was not given back, within half a minute\n",
+  );
+});
+
+test("main: a program that only works is ended by the third Ctrl-C, whatever its database does", async () => {
+  using world = new World();
+  const main = fileURLToPath(new URL("./fixtures/hanging_start.ts", import.meta.url));
+  const program = world.start([], { main });
+  await program.until(/task\.log/);
+  program.kill("SIGINT");
+  await program.until(/signal 1, 2 listen/);
+  program.kill("SIGINT");
+  await program.until(/signal 2, 0 listen/);
+  program.kill("SIGINT");
+  const { code, out } = await program.ended;
+  assert.notEqual(code, 0);
+  assert.doesNotMatch(out, /worker\.stopped/);
+});
+
 test("main: a program that imports it is the command line, with a supervisor too", async () => {
   using world = new World();
   const main = fileURLToPath(new URL("./fixtures/program.ts", import.meta.url));

@@ -22,6 +22,12 @@ import { blaming, CONFIG_NAME, nearPath, openKit, readSetup, type Setup } from "
 import { styled } from "../output.ts";
 import { VERSION } from "../version.ts";
 
+/**
+ * How long the second Ctrl-C waits: a handler has a second to notice that it is aborted, what it leaves is given back if the
+ * database answers, and its process ends.
+ */
+const HURRY_MS = 3_000;
+
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** The command. */
@@ -33,7 +39,8 @@ export const workerCommand: Command = {
   about: [
     "Takes the oldest due tasks of its groups and runs them, until Ctrl-C, SIGTERM, or " +
     '"taskkit shutdown". Then it takes no more, and what runs may finish within the grace; what has not is ' +
-    "given back without using an attempt. A second Ctrl-C cuts the grace short, a third one ends the process.",
+    "given back without using an attempt. A second Ctrl-C cuts the grace short, and ends the worker after 3 s, " +
+    "whatever the database does; a third one ends it at once.",
     "The worker has a process of its own, whose supervisor starts it anew when a handler makes it crash or leaves " +
     "threads behind that would not end.",
     "Each task that ends is one line. With --json each entry is one line of JSON, with the fields time, level, " +
@@ -74,7 +81,7 @@ export const workerCommand: Command = {
 };
 
 async function runWorker(call: Call): Promise<number> {
-  const { args, terminal } = call;
+  const { terminal } = call;
   let exitCode: number = EXIT.ok;
   let worker: RunningWorker | null = null;
   let isStopping = false;
@@ -82,11 +89,16 @@ async function runWorker(call: Call): Promise<number> {
     isStopping = true;
     void worker?.stop();
   };
+  const late = Promise.withResolvers<void>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const offInterrupt = terminal.onInterrupt((code, count) => {
     if (count > 2) return terminal.exit(code);
     if (count === 2) {
       exitCode = code;
-      void worker?.stop({ grace: 0 });
+      // What is not started holds nothing that could be given back.
+      if (worker === null) return late.resolve();
+      void worker.stop({ grace: 0 });
+      timer = setTimeout(late.resolve, HURRY_MS);
       return;
     }
     if (terminal.err.isTerminal) terminal.err.line("Stopping. Ctrl-C again stops at once");
@@ -94,20 +106,40 @@ async function runWorker(call: Call): Promise<number> {
   });
   // Nobody reads what it tells: as good as a Ctrl-C in a pipeline, which reaches the reader first.
   terminal.out.onClosed(stop);
-  try {
-    const setup = await readSetup(call);
-    const options = workerOptions(args, setup);
-    if (setup.kitOptions.handler === undefined) throw noHandler();
-    await using kit = await openKit(setup);
-    if (!call.isJson) tellHead(call, setup, options);
-    worker = await startWorker(kit, call, setup, options);
+  const onStarted = (started: RunningWorker) => {
+    worker = started;
     terminal.hasStarted();
     if (isStopping) stop();
-    const reason = await worker.finished;
+  };
+  try {
+    const working = work(call, onStarted);
+    const reason = await Promise.race([working, late.promise]);
+    // What still waits for the database ends with the process.
+    if (reason === undefined && worker !== null) {
+      terminal.err.line(
+        "Ended without waiting longer: other workers take over what was not given back, within half a minute",
+      );
+    }
     return reason === "leaked" ? EXIT.leaked : exitCode;
   } finally {
+    clearTimeout(timer);
     offInterrupt();
   }
+}
+
+/** Works until the worker is stopped, and resolves to why. */
+async function work(
+  call: Call,
+  onStarted: (worker: RunningWorker) => void,
+): Promise<Awaited<RunningWorker["finished"]>> {
+  const setup = await readSetup(call);
+  const options = workerOptions(call.args, setup);
+  if (setup.kitOptions.handler === undefined) throw noHandler();
+  await using kit = await openKit(setup);
+  if (!call.isJson) tellHead(call, setup, options);
+  const worker = await startWorker(kit, call, setup, options);
+  onStarted(worker);
+  return await worker.finished;
 }
 
 async function startWorker(

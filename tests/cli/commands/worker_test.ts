@@ -142,6 +142,20 @@ test("worker: the second Ctrl-C gives back what runs, the third one ends the pro
   assert.equal(await deaf.ended, 143);
 });
 
+test("worker: the second Ctrl-C ends one that is still being started", async () => {
+  using world = new World();
+  const config = world.write(
+    "never.config.ts",
+    "export default await new Promise(() => {});",
+  );
+  const terminal = world.terminal();
+  const ended = run(["worker", "--config", config], terminal);
+  terminal.interrupt(143);
+  terminal.interrupt(143);
+  assert.equal(await ended, 143);
+  assert.deepEqual([terminal.exits, terminal.outText, terminal.errText], [[], "", ""]);
+});
+
 test("worker: a shutdown by another process ends it with code 0", async () => {
   using world = new World();
   const { ended } = await start(world, ["--group=work"]);
