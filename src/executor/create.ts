@@ -193,8 +193,3 @@ export class Executors {
     });
   }
 }
-
-/** One executor alone. A worker with several groups shares threads between them by {@linkcode Executors}. */
-export function createExecutor(options: ExecutorsOptions & GroupExecutorOptions): Executor {
-  return new Executors(options).create(options);
-}

@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "../../src/core/clock.ts";
 import { systemRandom } from "../../src/core/random.ts";
 import { decodeValue, encodeValue } from "../../src/core/value_codec.ts";
-import { createExecutor } from "../../src/executor/create.ts";
+import { Executors } from "../../src/executor/create.ts";
 import type { Executor, ExecutorKind, Job, Outcome, Run } from "../../src/executor/executor.ts";
 import Handler, { compute } from "./executor_handler.ts";
 
@@ -46,17 +46,14 @@ function newJob(name: string, data: Uint8Array): Job {
 }
 
 async function open(kind: ExecutorKind, concurrency: number, threads = 1): Promise<Executor> {
-  const executor = createExecutor({
+  const executor = new Executors({
     handler: new Handler(),
     handlerUrl: new URL("./executor_handler.ts", import.meta.url),
-    group: "bench",
-    kind,
-    concurrency,
     threads,
     clock: systemClock,
     random: systemRandom,
     log: () => {},
-  });
+  }).create({ group: "bench", kind, concurrency });
   await executor.start();
   return executor;
 }

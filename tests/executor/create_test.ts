@@ -5,12 +5,7 @@ import { loadHandler } from "../../src/executor/load_handler.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { LogEntry } from "../../src/core/log.ts";
 import { systemRandom } from "../../src/core/random.ts";
-import {
-  createExecutor,
-  defaultExecutorKind,
-  defaultThreads,
-  Executors,
-} from "../../src/executor/create.ts";
+import { defaultExecutorKind, defaultThreads, Executors } from "../../src/executor/create.ts";
 import { HANDLER_URL, IS_BUN, IS_DENO, World } from "./world.ts";
 
 async function make(
@@ -76,22 +71,6 @@ test("a stop before the start does nothing", async () => {
   for (const kind of ["inline", "thread", "process"] as const) {
     await executors.create({ group: "g", kind, concurrency: 1 }).stop();
   }
-});
-
-test("createExecutor() makes one alone", async () => {
-  const executor = createExecutor({
-    handler: await loadHandler(HANDLER_URL),
-    handlerUrl: HANDLER_URL,
-    clock: systemClock,
-    random: systemRandom,
-    log: () => {},
-    group: "g",
-    kind: "thread",
-    concurrency: 1,
-  });
-  await executor.start();
-  await executor.stop();
-  assert.equal(executor.kind, "thread");
 });
 
 test("where there are no threads, handlers run inline, and that is said once", async () => {
