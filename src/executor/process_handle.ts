@@ -9,7 +9,6 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../core/clock.ts";
-import { HandlerInvalid, Unsupported } from "../core/errors.ts";
 import { LAST_WORDS_MS, MEMORY_LOOK_MS } from "../core/limits.ts";
 import { toStoredError } from "../core/stored_error.ts";
 import { entryText, entryUrl, moduleUrl } from "./entry.ts";
@@ -17,6 +16,7 @@ import { encodeFrame, FrameReader } from "./frames.ts";
 import { permissionFlags, type Permissions } from "./permissions.ts";
 import type { Command } from "./protocol.ts";
 import { inheritedFlags, IS_DENO } from "./runtime.ts";
+import type { PlaceEvents } from "./slots.ts";
 import { environmentWithoutToken } from "./token.ts";
 
 const MAIN_URL = moduleUrl("process_main").href;
@@ -26,16 +26,6 @@ const LIFELINE = 0;
 const BYTES_PER_MB = 1_048_576;
 const PAGE_BYTES = 4_096;
 
-/** Told what a process does. */
-export interface ChildEvents {
-  /** A message, as it arrived. */
-  onMessage(message: unknown): void;
-  /** What the process sends cannot be read any further. */
-  onUnreadable(): void;
-  /** The process has ended; `how` says how, for people. */
-  onGone(how: string): void;
-}
-
 /** What a process is made of. */
 export interface ChildOptions {
   readonly handlerUrl: URL;
@@ -43,19 +33,16 @@ export interface ChildOptions {
   /** The most memory it may take, in MiB; null for no bound. */
   readonly memoryMb: number | null;
   readonly clock: Clock;
-  readonly events: ChildEvents;
+  readonly events: PlaceEvents;
 }
 
 /** A process. */
 export class Child {
-  /** Resolves when the handler module is loaded; rejects when it cannot be, or no process can be had. */
-  readonly ready: Promise<void>;
   /** Resolves when the process has ended. */
   readonly gone: Promise<void>;
   readonly #options: ChildOptions;
   readonly #process: ChildProcess | null;
   readonly #pipes: Duplex[];
-  readonly #isReady = Promise.withResolvers<void>();
   readonly #isGone = Promise.withResolvers<void>();
   #isEnded = false;
   #isTooLarge = false;
@@ -66,9 +53,7 @@ export class Child {
 
   constructor(options: ChildOptions) {
     this.#options = options;
-    this.ready = this.#isReady.promise;
     this.gone = this.#isGone.promise;
-    this.ready.catch(() => {});
     this.#process = this.#open();
     this.#pipes = [CHANNEL, LIFELINE].flatMap((fd) => {
       const pipe: unknown = this.#process?.stdio[fd];
@@ -85,31 +70,13 @@ export class Child {
       }
     });
     this.#pipes[0]?.on("close", () => this.#onChannelClosed());
-    this.#process?.on(
-      "error",
-      ({ message }) => this.#refuse(`Cannot start a process: ${message}`),
-    );
+    this.#process?.on("error", ({ message }) => this.#refuse(message));
     this.#process?.on("exit", (code, signal) => this.#onExit(this.#howItEnded(code, signal)));
     this.#watchMemory();
   }
 
   get isGone(): boolean {
     return this.#isEnded;
-  }
-
-  /** The handler module is loaded. */
-  setReady(): void {
-    this.#isReady.resolve();
-  }
-
-  /** The handler module cannot be used. */
-  setInvalid(message: string): void {
-    this.#isReady.reject(new HandlerInvalid(message));
-  }
-
-  #refuse(message: string): void {
-    this.#isReady.reject(new Unsupported(message));
-    queueMicrotask(() => this.#end("it could not be started"));
   }
 
   /** Sends commands. A process that is gone hears nothing. */
@@ -135,9 +102,14 @@ export class Child {
         ...(env === undefined ? {} : { env }),
       });
     } catch (error) {
-      this.#refuse(`Cannot start a process: ${toStoredError(error).message}`);
+      queueMicrotask(() => this.#refuse(toStoredError(error).message));
       return null;
     }
+  }
+
+  #refuse(message: string): void {
+    this.#options.events.onRefused(`Cannot start a process: ${message}`);
+    this.#end("it could not be started");
   }
 
   /** What it said last may still be on its way; but a program that it started may hold the channel open for long. */
@@ -158,9 +130,6 @@ export class Child {
     this.#memoryTimer?.cancel();
     this.#lastWordsTimer?.cancel();
     this.close();
-    this.setInvalid(
-      `Cannot load the handler module "${this.#options.handlerUrl}": its process ended while it loaded: ${how}`,
-    );
     this.#options.events.onGone(how);
     this.#isGone.resolve();
   }

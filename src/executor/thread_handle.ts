@@ -10,34 +10,22 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { HandlerInvalid, Unsupported } from "../core/errors.ts";
 import { toStoredError } from "../core/stored_error.ts";
 import { Claims } from "./claims.ts";
 import { entryUrl, moduleUrl } from "./entry.ts";
 import { isRestricted, type Permissions, threadPermissions } from "./permissions.ts";
 import type { Command } from "./protocol.ts";
 import { IS_BUN } from "./runtime.ts";
+import type { PlaceEvents } from "./slots.ts";
 import { environmentWithoutToken } from "./token.ts";
 
 const MAIN_URL = moduleUrl("thread_main").href;
-
-/** Told what a thread does. */
-export interface ThreadEvents {
-  /** A message of the protocol, as it arrived. */
-  onMessage(message: unknown): void;
-  /** A message that this runtime could not read. */
-  onUnreadable(): void;
-  /** Something arrived beside the protocol: the handler's own `postMessage`. */
-  onStray(): void;
-  /** The thread has ended, and all it said was delivered. */
-  onGone(): void;
-}
 
 /** What a thread is made of. */
 export interface ThreadOptions {
   readonly handlerUrl: URL;
   readonly permissions: Permissions | undefined;
-  readonly events: ThreadEvents;
+  readonly events: PlaceEvents;
 }
 
 /** The options of `new Worker`, with what Bun alone knows. */
@@ -48,25 +36,20 @@ interface PlatformOptions extends WorkerOptions {
 /** A thread. */
 export class Thread {
   readonly claims = new Claims();
-  /** Resolves when the handler module is loaded; rejects when it cannot be, or no thread can be had. */
-  readonly ready: Promise<void>;
   /** Resolves when the thread is known to have ended. */
   readonly gone: Promise<void>;
   readonly #worker: Worker | null;
   readonly #port: ReturnType<typeof openChannel>["port1"];
-  readonly #isReady = Promise.withResolvers<void>();
   readonly #isGone = Promise.withResolvers<void>();
   readonly #options: ThreadOptions;
   #hasBegun = false;
   #isEnded = false;
-  #uncaught = "";
+  /** What the runtime says of an error that ends the thread, if it says anything. */
+  #uncaught = "it did not say why";
 
   constructor(options: ThreadOptions) {
     this.#options = options;
-    this.ready = this.#isReady.promise;
     this.gone = this.#isGone.promise;
-    // Whoever waits for it hears of it; nobody has to.
-    this.ready.catch(() => {});
     const { port1, port2 } = openChannel();
     this.#port = port1;
     port1.addEventListener("message", (event) => {
@@ -87,26 +70,6 @@ export class Thread {
 
   get isGone(): boolean {
     return this.#isEnded;
-  }
-
-  /** What the runtime said of an error that ended the thread, if it said anything. */
-  get uncaught(): string {
-    return this.#uncaught;
-  }
-
-  /** The handler module is loaded. */
-  setReady(): void {
-    this.#isReady.resolve();
-  }
-
-  /** The handler module cannot be used. */
-  setInvalid(message: string): void {
-    this.#isReady.reject(new HandlerInvalid(message));
-  }
-
-  #refuse(message: string): void {
-    this.#isReady.reject(new Unsupported(message));
-    queueMicrotask(() => this.#end());
   }
 
   /** Sends commands. A thread that is gone hears nothing. */
@@ -133,7 +96,10 @@ export class Thread {
       worker = new Worker(entryUrl(MAIN_URL, handlerUrl.href), platformOptions(permissions));
     } catch (error) {
       const { name, message } = toStoredError(error);
-      this.#refuse(`Cannot start a thread: ${name}: ${message}`);
+      queueMicrotask(() => {
+        events.onRefused(`Cannot start a thread: ${name}: ${message}`);
+        this.#end();
+      });
       return null;
     }
     worker.onmessage = () => events.onStray();
@@ -154,11 +120,7 @@ export class Thread {
     this.#isEnded = true;
     this.#port.close();
     this.#worker?.terminate();
-    const why = this.#uncaught === "" ? "" : `: ${this.#uncaught}`;
-    this.setInvalid(
-      `Cannot load the handler module "${this.#options.handlerUrl}": its thread ended while it loaded${why}`,
-    );
-    this.#options.events.onGone();
+    this.#options.events.onGone(this.#uncaught);
     this.#isGone.resolve();
   }
 }

@@ -72,35 +72,43 @@ for (const kind of ["thread", "process"] as const) {
   });
 
   test(`${kind}: a module that breaks later is tried again, ever more slowly`, async () => {
-    const clock = new ManualClock();
-    await using world = await World.open({ kind, concurrency: 1 }, {
-      handlerUrl: fixture("loads_once"),
-      threads: 1,
-      clock,
-      random: { ...systemRandom, next: () => 0.5 },
-    });
-    const gate = world.gate();
-    process.env.TASKKIT_TEST_BROKEN = gate.path;
-    try {
-      gate.open();
-      const outcome = await world.run("any");
-      assert.ok(outcome.kind === "lost" && outcome.blame);
-      for (const [times, pauseMs] of [75, 150, 300, 600].entries()) {
-        await clock.asked(pauseMs);
-        clock.advance(pauseMs);
-        await world.logged(`${kind}.load_failed`, times + 1);
-      }
-      assert.deepEqual(clock.requested.filter((ms) => ms % 75 === 0 && ms < 10_000), [
-        75,
-        150,
-        300,
-        600,
-        1_200,
-      ]);
-    } finally {
-      delete process.env.TASKKIT_TEST_BROKEN;
-    }
+    await triedEverMoreSlowly(kind, "loads_once");
   });
+}
+
+test("a module that floods its worker while it loads is tried again, ever more slowly", async () => {
+  await triedEverMoreSlowly("thread", "floods_later");
+});
+
+async function triedEverMoreSlowly(kind: "thread" | "process", module: string): Promise<void> {
+  const clock = new ManualClock();
+  await using world = await World.open({ kind, concurrency: 1 }, {
+    handlerUrl: fixture(module),
+    threads: 1,
+    clock,
+    random: { ...systemRandom, next: () => 0.5 },
+  });
+  const gate = world.gate();
+  process.env.TASKKIT_TEST_BROKEN = gate.path;
+  try {
+    gate.open();
+    const outcome = await world.run("any");
+    assert.ok(outcome.kind === "lost" && outcome.blame);
+    for (const [times, pauseMs] of [75, 150, 300, 600].entries()) {
+      await clock.asked(pauseMs);
+      clock.advance(pauseMs);
+      await world.logged(`${kind}.load_failed`, times + 1);
+    }
+    assert.deepEqual(clock.requested.filter((ms) => ms % 75 === 0 && ms < 10_000), [
+      75,
+      150,
+      300,
+      600,
+      1_200,
+    ]);
+  } finally {
+    delete process.env.TASKKIT_TEST_BROKEN;
+  }
 }
 
 test("a thread that answers no more and runs no attempt is replaced", async () => {
