@@ -80,6 +80,7 @@ import {
 } from "./store/read.ts";
 import { readPayload } from "./store/records.ts";
 import type { Store } from "./store/store.ts";
+import { Turns } from "./store/turns.ts";
 import { toUserChanges } from "./store/user_writes.ts";
 import { settleEagerly } from "./worker/eager.ts";
 import { type GroupSetup, type StopReason, Worker } from "./worker/worker.ts";
@@ -185,10 +186,11 @@ export class Kit implements AsyncDisposable {
       const checksMax = await measureChecks({ kv, clock, random }, keys);
       const bells = new Bells(kv, clock, connection.hints);
       const ids = new IdSource(clock, random);
+      const turns = new Turns(connection.turnFile, clock);
       const remote = connection.remote ?? checksMax < KV_PROBE_CHECKS;
       return new Kit(
         connection,
-        { kv, keys, clock, random, ids, bells, checksMax, remote },
+        { kv, keys, clock, random, ids, bells, checksMax, remote, turns },
         handler,
         options.handler instanceof URL ? options.handler : null,
       );
@@ -822,6 +824,7 @@ export class Kit implements AsyncDisposable {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     this.#closing.abort();
     this.#store.bells.close();
+    this.#store.turns.close();
     if (this.#connection.owned) this.#store.kv.close();
   }
 

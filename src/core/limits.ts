@@ -86,6 +86,15 @@ export const REQUEST_DEADLINE_MS = 15 * SECOND;
 /** Pause after another process was first to commit to the same file; doubles up to the maximum. */
 export const LOCKED_PAUSE_FIRST_MS = 1;
 export const LOCKED_PAUSE_MS_MAX = 50;
+/** How long processes that were in each other's way go on to write in turns, how long a turn is, and how long it waits for more. */
+export const TURNS_KEPT_MS = 2 * SECOND;
+export const TURN_MS = 20;
+export const TURN_LINGER_MS = 2;
+/** How long a process stays away after its turn, and how often those that wait look: the former is longer. */
+export const TURN_PAUSE_MS = 2;
+export const TURN_LOOK_MS = 1;
+/** The process of a turn that lasts so long is taken for dead. */
+export const TURN_STALE_MS = 200;
 /** The maximum for a small commit, such as one initiation: it is soon done, and somebody may wait for it. */
 export const LOCKED_PAUSE_SMALL_MS_MAX = 10;
 export const SMALL_COMMIT_MUTATIONS_MAX = 10;

@@ -76,10 +76,19 @@ interface DueTask {
  * Claims tasks. What the worker may run is what this returns, and nothing else. `onSent` is told the id of each lease
  * before it is sent: one that is found in the database before the claim returns is no phantom.
  */
-export async function claim(
+export function claim(
   store: Store,
   options: ClaimOptions,
   onSent: (leaseId: string) => void = () => {},
+): Promise<Claimed> {
+  // The listing too: what is listed in a turn is nobody else's to claim before it ends.
+  return store.turns.take(() => listAndTake(store, options, onSent));
+}
+
+async function listAndTake(
+  store: Store,
+  options: ClaimOptions,
+  onSent: (leaseId: string) => void,
 ): Promise<Claimed> {
   const { rank, of } = options.window;
   const max = Math.min(options.max, CLAIM_BATCH_MAX);

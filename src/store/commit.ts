@@ -6,7 +6,7 @@
  * | answer | what it means here |
  * |---|---|
  * | ok | `committed` |
- * | `database is locked` (embedded, another process commits) | nothing was applied: tried again after a random pause that doubles |
+ * | `database is locked` (embedded, another process commits) | nothing was applied: tried again after a random pause that doubles; from then on there are turns (`turns.ts`) |
  * | the changes cannot be stored, the connection is closed | nothing was applied: thrown |
  * | `{ ok: false }`, any other error, no answer before the deadline | **doubtful**: over KV Connect the client repeats a commit whose answer was lost, so "a check failed" may mean "my own first try won" |
  *
@@ -42,6 +42,7 @@ import {
 } from "../core/limits.ts";
 import type { Random } from "../core/random.ts";
 import type { Key, KvPort } from "./port.ts";
+import type { Turns } from "./turns.ts";
 
 interface Check {
   readonly key: Key;
@@ -122,6 +123,11 @@ function bytesOfText(text: string): number {
   return bytes;
 }
 
+/** Whether it is a commit like that of one task, which somebody may wait for: it takes no turns and is tried again soon. */
+export function isSmall({ mutations }: Changes): boolean {
+  return mutations <= SMALL_COMMIT_MUTATIONS_MAX;
+}
+
 /** What is known about a commit. */
 export type CommitAnswer =
   | { readonly kind: "committed"; readonly versionstamp: string }
@@ -133,6 +139,7 @@ export interface CommitContext {
   readonly kv: KvPort;
   readonly clock: Clock;
   readonly random: Random;
+  readonly turns?: Turns;
   /** Whether it crosses a network. */
   readonly remote?: boolean;
 }
@@ -150,13 +157,13 @@ export async function commit(context: CommitContext, changes: Changes): Promise<
   );
   const { clock, random } = context;
   const deadline = clock.monotonic() + COMMIT_DEADLINE_MS;
-  const isSmall = changes.mutations <= SMALL_COMMIT_MUTATIONS_MAX;
-  const pauseMsMax = isSmall ? LOCKED_PAUSE_SMALL_MS_MAX : LOCKED_PAUSE_MS_MAX;
+  const pauseMsMax = isSmall(changes) ? LOCKED_PAUSE_SMALL_MS_MAX : LOCKED_PAUSE_MS_MAX;
   for (let pauseMs = LOCKED_PAUSE_FIRST_MS;; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
     const sendMs = context.remote === true ? REMOTE_DEADLINE_MS : SEND_DEADLINE_MS;
     const leftMs = Math.min(sendMs, deadline - clock.monotonic());
     const answer = await send(context, changes, leftMs);
     if (answer.kind !== "locked") return answer;
+    context.turns?.overtaken();
     if (clock.monotonic() + pauseMs > deadline) {
       throw new KvUnavailable(
         `Cannot write to the database: it was locked by another process for ${COMMIT_DEADLINE_MS} ms`,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { existsSync, statSync, watch } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -17,7 +17,9 @@ import { REQUEST_DEADLINE_MS } from "../core/limits.ts";
 import { systemRandom } from "../core/random.ts";
 import type { Hints, WatchFile } from "./bells.ts";
 import { firstLine, whenUnlocked } from "./commit.ts";
+import { logOf, watchChanges } from "./log_watch.ts";
 import type { KvPort } from "./port.ts";
+import { type TurnFile, turnFileOf } from "./turns.ts";
 
 /**
  * Where the database is: a path or `file:` URL of a SQLite file (made if it is not there; `":memory:"` for none), a KV Connect URL, an
@@ -39,6 +41,8 @@ export interface Connection {
   /** Whether it crosses a network; null for a KV that was passed open and does not tell. */
   readonly remote: boolean | null;
   readonly hints: Hints;
+  /** By which the processes of one file take turns; null where there is none. */
+  readonly turnFile: TurnFile | null;
 }
 
 /**
@@ -52,12 +56,12 @@ export async function openConnection(
   source: KvSource,
   client: KvClient = "npm",
 ): Promise<Connection> {
-  const noFile: WatchFile = () => null;
-  const opened = (kv: KvPort, remote: boolean | null, watchFile = noFile): Connection => ({
+  const opened = (kv: KvPort, remote: boolean | null): Connection => ({
     kv,
     owned: true,
     remote,
-    hints: { watchFile, canWatch: !isNative(kv) },
+    hints: { watchFile: () => null, canWatch: !isNative(kv) },
+    turnFile: null,
   });
   if (isKv(source)) return { ...opened(source, isNative(source) ? false : null), owned: false };
   if (source === undefined) return opened(await openEmbedded(undefined), false);
@@ -73,7 +77,19 @@ export async function openConnection(
   if (text === ":memory:") return opened(await openEmbedded(text), false);
   const path = resolve(text);
   checkPath(path);
-  return opened(await openEmbedded(path), false, (onChange) => watchLog(path, onChange));
+  const connection = opened(await openEmbedded(path), false);
+  const watchFile: WatchFile = (onChange) => watchChanges(logOf(path), systemClock, onChange);
+  return {
+    ...connection,
+    hints: { ...connection.hints, ...(mayUse("read", `${path}-wal`) ? { watchFile } : {}) },
+    turnFile: mayUse("write", `${path}-turn`) ? turnFileOf(path) : null,
+  };
+}
+
+/** Whether a file beside the database may be used, so that Deno, which was given only the file itself, does not ask. */
+function mayUse(name: "read" | "write", path: string): boolean {
+  const permissions = globalThis.Deno?.permissions;
+  return permissions === undefined || permissions.querySync({ name, path }).state === "granted";
 }
 
 /**
@@ -225,16 +241,4 @@ async function openNpm(
     }
   };
   return await openKv(path, { ...options, encodeV8: serialize, decodeV8 }) as unknown as KvPort;
-}
-
-/** Watches the log of the SQLite file, to which every commit of every process is written. */
-function watchLog(path: string, onChange: () => void): (() => void) | null {
-  try {
-    const watcher = watch(`${path}-wal`, { persistent: false }, onChange);
-    // The file may go away under it; the poll behind every wait goes on.
-    watcher.on("error", () => watcher.close());
-    return () => watcher.close();
-  } catch {
-    return null;
-  }
 }

@@ -18,7 +18,7 @@
 import { Conflict, InvalidArgument, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX, ORPHAN_MS } from "../core/limits.ts";
 import { isTerminal, type Payload, type TaskRecord } from "../core/task.ts";
-import { Changes } from "./commit.ts";
+import { Changes, isSmall } from "./commit.ts";
 import type { Key } from "./port.ts";
 import { decodeTask, isTombstone, TOMBSTONE } from "./record_codec.ts";
 import { addPayload, addTask } from "./records.ts";
@@ -199,7 +199,8 @@ async function commitNew(store: Store, batch: Batch): Promise<void> {
   const { changes, firstKey, ids } = batch;
   changes.check(firstKey, null);
   await untilKnown(store, { act: "initiate the tasks", ids }, async (send) => {
-    const answer = await send(changes);
+    const write = () => send(changes);
+    const answer = await (isSmall(changes) ? write() : store.turns.take(write));
     return answer.kind === "committed" || (await readOne(store, firstKey)).value !== null || null;
   });
   store.bells.ring(batch.bells);

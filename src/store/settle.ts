@@ -74,7 +74,7 @@ export async function settle(
     const plan = planCommit(store, settlements, op, settled);
     if (plan === null) return settled;
     await pause(store, turn, signal);
-    const answer = await attempt(store, plan, op);
+    const answer = await store.turns.take(() => attempt(store, plan, op));
     if (answer.kind === "applied") {
       apply(plan, answer.version);
       for (const [settlement, record] of plan.records) {

@@ -17,6 +17,7 @@ import type { Random } from "../core/random.ts";
 import type { Bells } from "./bells.ts";
 import { type CommitContext, firstLine, whenUnlocked } from "./commit.ts";
 import type { Keyspace } from "./keyspace.ts";
+import type { Turns } from "./turns.ts";
 import type { Entry, Key, KvPort, ListOptions, Selector } from "./port.ts";
 
 /** A database as the transactions see it. */
@@ -27,6 +28,7 @@ export interface Store extends CommitContext {
   readonly random: Random;
   readonly ids: IdSource;
   readonly bells: Bells;
+  readonly turns: Turns;
   /** Checks that one commit may have on this connection. */
   readonly checksMax: number;
   /** Whether a commit crosses a network, so that several under way pay. */

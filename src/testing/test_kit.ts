@@ -24,6 +24,7 @@ import { Kit } from "../kit.ts";
 import { readSchedules, type Schedules } from "../schedule/entry.ts";
 import { Scheduler } from "../schedule/scheduler.ts";
 import { Bells } from "../store/bells.ts";
+import { Turns } from "../store/turns.ts";
 import { claim } from "../store/claim.ts";
 import { Keyspace } from "../store/keyspace.ts";
 import { tryDecodeTask } from "../store/records.ts";
@@ -212,6 +213,7 @@ export class TestKit implements AsyncDisposable {
       random: drainer,
       ids: new IdSource(clock, drainer),
       bells,
+      turns: new Turns(null, clock),
       checksMax: database.checksMax,
       remote: false,
     };

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { IdSource } from "../../src/core/ids.ts";
 import { isTerminal, type TaskRecord } from "../../src/core/task.ts";
 import { Bells } from "../../src/store/bells.ts";
+import { Turns } from "../../src/store/turns.ts";
 import { beat } from "../../src/store/beat.ts";
 import { claim, type Claimed, type ClaimOptions, type HeldLease } from "../../src/store/claim.ts";
 import { openConnection } from "../../src/store/connection.ts";
@@ -75,6 +76,7 @@ export function storeOn(
     random,
     ids: new IdSource(clock, random),
     bells: new Bells(kv, clock, { watchFile: () => null, canWatch: false }),
+    turns: new Turns(null, clock),
     checksMax,
     remote,
   };

@@ -5,6 +5,7 @@ import { IdSource } from "../../src/core/ids.ts";
 import { systemRandom } from "../../src/core/random.ts";
 import { beat, listWorkers } from "../../src/store/beat.ts";
 import { Bells } from "../../src/store/bells.ts";
+import { Turns } from "../../src/store/turns.ts";
 import { openConnection } from "../../src/store/connection.ts";
 import { Keyspace } from "../../src/store/keyspace.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -21,6 +22,7 @@ test("a worker is held to be dead after its own lease's time, not after the obse
     random: systemRandom,
     ids: new IdSource(clock, systemRandom),
     bells: new Bells(kv, clock, hints),
+    turns: new Turns(null, clock),
     checksMax: 100,
     remote: false,
   };
