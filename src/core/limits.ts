@@ -143,7 +143,7 @@ export const SERVICE_PAUSE_FIRST_MS = 100;
 export const SERVICE_PAUSE_MS_MAX = 2 * SECOND;
 
 // ── Workers ──
-export const AHEAD_TASKS_MAX = 100;
+export const AHEAD_TASKS_MAX = 200;
 export const SETTLES_REMOTE_MAX = 8;
 export const CONCURRENCY_DEFAULT = 10;
 export const CONCURRENCY_MAX = 1_000;
@@ -153,6 +153,8 @@ export const PREFIX_PARTS_MAX = 8;
 export const GROUPS_MAX = 100;
 /** Tasks one claim takes at most: the window of a due listing. */
 export const CLAIM_BATCH_MAX = 100;
+/** Claims of one group that are under way at once: one is being listed while the other is being committed. */
+export const CLAIMS_AT_ONCE_MAX = 2;
 export const SETTLE_BATCH_MAX = 200;
 export const LIST_PAGE_MAX = 1_000;
 /** Tasks that are counted to tell what one of them waits behind. */

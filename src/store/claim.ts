@@ -52,6 +52,26 @@ export interface ClaimOptions {
   readonly max: number;
   /** Which window of the due list: the `rank`-th of `of` claimers. */
   readonly window: { readonly rank: number; readonly of: number };
+  /** Ids of tasks that another claim of this worker is about to take; they are passed by. */
+  readonly except?: ReadonlySet<string>;
+}
+
+/** What a claim tells while it is under way. */
+export interface ClaimHooks {
+  /** Before anything is sent: what it goes for. */
+  onListed?(listed: Listed): void;
+  /** The id of each lease before it is sent: one that is found in the database before the claim returns is no phantom. */
+  onSent?(leaseId: string): void;
+}
+
+/** What is due. */
+export interface Listed {
+  /** The tasks that the claim goes for. */
+  readonly ids: readonly string[];
+  /** Whether more tasks are due. */
+  readonly more: boolean;
+  /** When the next task that is not due yet will be, or null. */
+  readonly nextDueMs: number | null;
 }
 
 /** What a claim got. */
@@ -72,35 +92,29 @@ interface DueTask {
   readonly version: string;
 }
 
-/**
- * Claims tasks. What the worker may run is what this returns, and nothing else. `onSent` is told the id of each lease
- * before it is sent: one that is found in the database before the claim returns is no phantom.
- */
+/** Claims tasks. What the worker may run is what this returns, and nothing else. */
 export function claim(
   store: Store,
   options: ClaimOptions,
-  onSent: (leaseId: string) => void = () => {},
+  hooks: ClaimHooks = {},
 ): Promise<Claimed> {
   // The listing too: what is listed in a turn is nobody else's to claim before it ends.
-  return store.turns.take(() => listAndTake(store, options, onSent));
+  return store.turns.take(() => listAndTake(store, options, hooks));
 }
 
 async function listAndTake(
   store: Store,
   options: ClaimOptions,
-  onSent: (leaseId: string) => void,
+  { onListed, onSent = () => {} }: ClaimHooks,
 ): Promise<Claimed> {
   const { rank, of } = options.window;
   const max = Math.min(options.max, CLAIM_BATCH_MAX);
-  const nowMs = store.clock.now();
-  const { due, nextDueMs, more } = await listDue(
-    store,
-    options.group,
-    nowMs,
-    Math.min(max * of, LIST_PAGE_MAX),
-  );
+  const list = await listDue(store, options, store.clock.now(), Math.min(max * of, LIST_PAGE_MAX));
+  const { due, nextDueMs } = list;
   const start = Math.min(max * rank, Math.floor(due.length * rank / of));
   const wanted = due.slice(start, start + max);
+  const more = list.more || wanted.length < due.length;
+  onListed?.({ ids: wanted.map(({ record }) => record.id), more, nextDueMs });
 
   const batches: DueTask[][] = [];
   for (let i = 0; i < wanted.length; i += store.checksMax) {
@@ -121,7 +135,7 @@ async function listAndTake(
     if (batch.status === "rejected" && leases.length === 0) throw batch.reason;
   }
   const count = leases.reduce((sum, lease) => sum + lease.tasks.size, 0);
-  return { leases, contended, more: more || count < due.length, nextDueMs };
+  return { leases, contended, more: more || count < wanted.length, nextDueMs };
 }
 
 /** How often a claim goes on with what others left of its batch. */
@@ -219,10 +233,12 @@ async function readBack(store: Store, leaseKey: Key): Promise<Entry> {
 
 const READ_BACK_TRIES_MAX = 5;
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** The oldest due tasks by priority, at most `want`, and when the next one is due. */
 async function listDue(
   store: Store,
-  group: string,
+  { group, except = NOBODY }: ClaimOptions,
   nowMs: number,
   want: number,
 ): Promise<{ due: DueTask[]; nextDueMs: number | null; more: boolean }> {
@@ -243,6 +259,7 @@ async function listDue(
         waiting = key;
         break;
       }
+      if (except.has(key.id)) continue;
       if (due.length === want) return { due, nextDueMs, more: true };
       const task = await readDueTask(store, entry, key);
       if (task !== null) due.push(task);

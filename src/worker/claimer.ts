@@ -1,7 +1,8 @@
 /**
  * The claim loop of one group: as many of the oldest due tasks as there are free slots, and, while handlers are quick, a
  * few milliseconds of work ahead, so that the next batch is claimed while this one runs and settles.
- *
+ * few milliseconds of work ahead. The next claim is listed while the last one is being committed and its tasks run and settle,
+ * so that the database does not wait for the program.
  * It sleeps until a slot is free, the doorbell rings, the next task is due, or the poll's time is over.
  *
  * @module
@@ -13,6 +14,7 @@ import {
   AHEAD_PATIENCE_MS,
   AHEAD_TASKS_MAX,
   CLAIM_BATCH_MAX,
+  CLAIMS_AT_ONCE_MAX,
   CONTENDED_MS,
   SERVICE_PAUSE_FIRST_MS,
   SERVICE_PAUSE_MS_MAX,
@@ -20,7 +22,7 @@ import {
   STAND_BACK_MS_MAX,
 } from "../core/limits.ts";
 import type { TaskRecord } from "../core/task.ts";
-import { claim, type Claimed, type HeldLease } from "../store/claim.ts";
+import { claim, type HeldLease, type Listed } from "../store/claim.ts";
 import type { Store } from "../store/store.ts";
 import { Waker } from "../core/waker.ts";
 
@@ -51,6 +53,10 @@ export class Claimer {
   readonly #pollMs: number;
   readonly #waker: Waker;
   readonly #stopping = new AbortController();
+  /** The ends of claims under way, by the ids that these go for. */
+  readonly #claims = new Map<ReadonlySet<string>, Promise<void>>();
+  /** Why a claim failed that nobody waited for. */
+  #failure: { readonly error: unknown } | null = null;
   #ready: { lease: HeldLease; record: TaskRecord }[] = [];
   #running = 0;
   /** Time that a handler takes, in milliseconds, weighted to the recent ones; unknown at first. */
@@ -85,7 +91,7 @@ export class Claimer {
 
   /** Whether it neither runs nor holds anything. */
   get isIdle(): boolean {
-    return this.#running === 0 && this.#ready.length === 0;
+    return this.#running === 0 && this.#ready.length === 0 && this.#claims.size === 0;
   }
 
   /** Whether nothing runs, and the last look found nothing due. A group that is paused has nothing due. */
@@ -118,6 +124,7 @@ export class Claimer {
     this.giveBackReady();
     this.#waker.ring();
     await this.#loop;
+    await Promise.all(this.#claims.values());
     this.giveBackReady();
     this.#patience?.cancel();
   }
@@ -143,6 +150,9 @@ export class Claimer {
   /** Claims once, if there is room. Returns how long to wait for the next turn; null until something happens. */
   async #turn(): Promise<number | null> {
     const { clock } = this.#store;
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure !== null) throw failure.error;
     const want = this.#want();
     if (this.#isPaused || !this.#host.mayClaim()) return this.#pollMs;
     // A slot that becomes free rings; whatever else happens meanwhile is seen by the next look.
@@ -152,25 +162,65 @@ export class Claimer {
     this.#isDue = false;
     const isContended = clock.monotonic() - this.#contendedAt < CONTENDED_MS;
     const window = isContended ? this.#host.window(this.group) : { rank: 0, of: 1 };
-    const claimed = await this.#claim(want, window);
-    if (claimed.contended) this.#contendedAt = clock.monotonic();
-    this.#foundNothing = claimed.leases.length === 0 && !claimed.contended && !claimed.more;
-    if (claimed.contended && claimed.leases.length === 0) return 1 + this.#store.random.next() * 10;
-    if (claimed.more || this.#isDue) return 0;
-    if (claimed.nextDueMs === null) return this.#pollMs;
-    return Math.min(this.#pollMs, Math.max(1, claimed.nextDueMs - clock.now()));
+    const { listed, ended } = this.#begin(want, window);
+    const { ids, more, nextDueMs } = await listed;
+    this.#foundNothing = ids.length === 0 && !more;
+    // Who loses races does not begin the next one before this one is over.
+    if (isContended) await ended;
+    this.#isDue ||= more;
+    if (this.#isDue) return 0;
+    if (nextDueMs === null) return this.#pollMs;
+    return Math.min(this.#pollMs, Math.max(1, nextDueMs - clock.now()));
   }
 
-  async #claim(max: number, window: { rank: number; of: number }): Promise<Claimed> {
-    const ids = new Set<string>();
-    this.#host.claiming.add(ids);
+  /**
+   * Begins a claim. It is known first what it goes for; what it brings comes while the next one is under way already, so
+   * that the database does not wait for us.
+   */
+  #begin(
+    max: number,
+    window: { rank: number; of: number },
+  ): { listed: Promise<Listed>; ended: Promise<void> } {
+    const listed = Promise.withResolvers<Listed>();
+    const goesFor = new Set<string>();
+    const onListed = (list: Listed) => {
+      for (const id of list.ids) goesFor.add(id);
+      listed.resolve(list);
+    };
+    const ended = this.#claim(max, window, onListed).catch((error) => {
+      listed.reject(error);
+      // After the listing nobody waits for it; the next turn finds it.
+      if (goesFor.size > 0) this.#failure = { error };
+    }).then(() => {
+      this.#claims.delete(goesFor);
+      if (this.#isDue || this.#failure !== null) this.#waker.ring();
+    });
+    this.#claims.set(goesFor, ended);
+    return { listed: listed.promise, ended };
+  }
+
+  async #claim(
+    max: number,
+    window: { rank: number; of: number },
+    onListed: (listed: Listed) => void,
+  ): Promise<void> {
+    const leaseIds = new Set<string>();
+    this.#host.claiming.add(leaseIds);
     try {
-      const options = { worker: this.#host.id(), group: this.group, max, window };
-      const claimed = await claim(this.#store, options, (id) => void ids.add(id));
-      for (const lease of claimed.leases) this.#take(lease);
-      return claimed;
+      const except = new Set([...this.#claims.keys()].flatMap((ids) => [...ids]));
+      const options = { worker: this.#host.id(), group: this.group, max, window, except };
+      const onSent = (id: string) => void leaseIds.add(id);
+      const { leases, contended } = await claim(this.#store, options, { onListed, onSent });
+      for (const lease of leases) this.#take(lease);
+      if (!contended) return;
+      const { clock, random } = this.#store;
+      this.#contendedAt = clock.monotonic();
+      this.#isDue = true;
+      if (leases.length === 0) {
+        await sleep(clock, 1 + random.next() * 10, this.#stopping.signal);
+      }
     } finally {
-      this.#host.claiming.delete(ids);
+      this.#host.claiming.delete(leaseIds);
     }
   }
 
@@ -188,7 +238,9 @@ export class Claimer {
 
   /** How many tasks to claim now. Batches pay, so it waits for half of its room while no slot is idle. */
   #want(): number {
-    const held = this.#running + this.#ready.length;
+    if (this.#claims.size >= CLAIMS_AT_ONCE_MAX) return 0;
+    let held = this.#running + this.#ready.length;
+    for (const ids of this.#claims.keys()) held += ids.size;
     const ahead = this.#ahead();
     const room = this.concurrency + ahead - held;
     const hasIdleSlot = held < this.concurrency;
