@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Timer } from "../core/clock.ts";
 import { Conflict, LeaseLost, TaskCancelled, WorkerStopping } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
 import { guarded, type Log, LOG_LEVELS, type LogLevel } from "../core/log.ts";
@@ -237,28 +236,14 @@ export class Worker {
       "worker.stopping",
       `Worker "${this.id}" stops; ${this.#attempts.size} running`,
     );
+    // A claim under way may hang as long as the database does; what runs is not to learn of the stop later for that.
     await Promise.all([
       this.#scheduler?.stop(),
       ...[...this.#claimers.values()].map((claimer) => claimer.stop()),
+      this.#endAttempts(graceMs),
     ]);
     for (const listener of this.#listeners) listener.stop();
 
-    let graceTimer: Timer | null = null;
-    if (graceMs > 0 && this.#attempts.size > 0) {
-      const over = new Promise<void>((resolve) => graceTimer = clock.timer(graceMs, resolve));
-      await Promise.race([this.#allAttemptsEnd(), over, this.#hurry.promise]);
-      (graceTimer as Timer | null)?.cancel();
-    }
-    const aborted = this.#attempts.size;
-    for (const attempt of this.#attempts) attempt.abort(new WorkerStopping());
-    await this.#allAttemptsEnd();
-    if (aborted > 0) {
-      this.#tell(
-        "warn",
-        "worker.aborted",
-        `${aborted} running attempts were aborted and are given back`,
-      );
-    }
     // Outcomes that cannot be written within a lease's time are somebody else's by then.
     const giveUp = clock.timer(this.#setup.leaseMs, () => this.#settler.giveUp());
     await this.#settler.flush();
@@ -274,6 +259,26 @@ export class Worker {
     await this.#heartbeat.stop();
     this.#tell("info", "worker.stopped", `Worker "${this.id}" has stopped`);
     this.#finished.resolve(reason);
+  }
+
+  /** Waits for what runs, and aborts what still does after the grace. The claimers start nothing any more. */
+  async #endAttempts(graceMs: number): Promise<void> {
+    if (graceMs > 0 && this.#attempts.size > 0) {
+      const over = Promise.withResolvers<void>();
+      const timer = this.#store.clock.timer(graceMs, over.resolve);
+      await Promise.race([this.#allAttemptsEnd(), over.promise, this.#hurry.promise]);
+      timer.cancel();
+    }
+    const aborted = this.#attempts.size;
+    for (const attempt of this.#attempts) attempt.abort(new WorkerStopping());
+    await this.#allAttemptsEnd();
+    if (aborted > 0) {
+      this.#tell(
+        "warn",
+        "worker.aborted",
+        `${aborted} running attempts were aborted and are given back`,
+      );
+    }
   }
 
   #executors(): Executor[] {

@@ -360,6 +360,49 @@ test("after the grace what runs is aborted and given back, and the attempt does 
   for (const result of results) assert.equal(await result.get(), "attempt 2, retry 0");
 });
 
+test("the grace runs while a claim hangs: what runs is told in time, and what the claim brings is given back", async () => {
+  for (const graceMs of [3_000, 0]) {
+    await using stage = new Stage();
+    const claim = gate();
+    const sent = gate();
+    let isHanging = false;
+    const told: number[] = [];
+    const { kit } = await stage.process(async (_, { signal }) => {
+      await aborted(signal);
+      told.push(stage.time.nowMs);
+      throw signal.reason;
+    }, {
+      around: (kv) =>
+        interfered(kv, async (call, proceed) => {
+          if (!isHanging || call.kind !== "commit") return proceed();
+          if (!call.keys.some((key) => isKind(key, "lease"))) return proceed();
+          isHanging = false;
+          sent.open();
+          await claim.opened;
+          return proceed();
+        }),
+    });
+    const worker = await kit.startWorker({ ...stage.worker, groups: { g: 2 } });
+    const { id: runs } = await kit.initiateTask("g", "runs");
+    await stage.until(() => stage.events("task.started").length === 1);
+    isHanging = true;
+    const { id: late } = await kit.initiateTask("g", "late");
+    await sent.opened;
+    const stoppedAt = stage.time.nowMs;
+    const stopping = worker.stop({ grace: graceMs });
+    await stage.sleep(graceMs + 100);
+    assert.deepEqual(told.map((ms) => ms - stoppedAt), [graceMs]);
+    claim.open();
+    await stopping;
+    for (const id of [runs, late]) {
+      const { state, attempt, retryCount } = await kit.getTask(id);
+      assert.deepEqual([state, attempt, retryCount], ["queued", 1, 0]);
+    }
+    assert.deepEqual(stage.events("task.started").length, 1);
+    await stage.assertSound();
+  }
+});
+
 test("a second stop without grace cuts the first one short", async () => {
   await using stage = new Stage();
   const { kit } = await stage.process(async (_, { signal }) => {
