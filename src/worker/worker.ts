@@ -6,9 +6,10 @@
 
 import { Conflict, LeaseLost, TaskCancelled, WorkerStopping } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
-import { guarded, type Log, LOG_LEVELS, type LogLevel } from "../core/log.ts";
+import type { Log, LogLevel } from "../core/log.ts";
 import { PHANTOM_LEASE_MS, SERVICE_PAUSE_MS_MAX } from "../core/limits.ts";
 import { type TaskRecord, toInit, toTask } from "../core/task.ts";
+import { serve, Waker } from "../core/waker.ts";
 import type { Executor } from "../executor/executor.ts";
 import type { StoredLease, StoredWorker } from "../store/beat.ts";
 import type { Listener } from "../store/bells.ts";
@@ -24,7 +25,7 @@ import { Claimer } from "./claimer.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Settler } from "./settler.ts";
-import { serve, Waker } from "../core/waker.ts";
+import { WorkerLog } from "./worker_log.ts";
 
 /** How a group is worked on. */
 export interface GroupSetup {
@@ -61,8 +62,7 @@ export type StopReason = "stopped" | "shutdown" | "leaked";
 export class Worker {
   readonly #setup: WorkerSetup;
   readonly #store: Store;
-  readonly #log: Log;
-  readonly #levelMin: number;
+  readonly #log: WorkerLog;
   readonly #startedMs: number;
   readonly #claimers = new Map<string, Claimer>();
   readonly #attempts = new Set<Attempt>();
@@ -92,8 +92,7 @@ export class Worker {
   constructor(setup: WorkerSetup) {
     this.#setup = setup;
     this.#store = setup.store;
-    this.#log = guarded(setup.log);
-    this.#levelMin = LOG_LEVELS.indexOf(setup.logLevel);
+    this.#log = new WorkerLog(setup.log, setup.logLevel, setup.store.clock);
     this.#startedMs = setup.store.clock.now();
     this.#controlWaker = new Waker(setup.store.clock);
     this.#rescueWaker = new Waker(setup.store.clock);
@@ -129,30 +128,14 @@ export class Worker {
       sweepMs: leaseMs / 3,
       id: () => this.#heartbeat.id,
       onWorkers: (workers) => this.#workers = workers,
-      onRescued: (worker, tasks) => this.#onRescued(worker, tasks),
+      onRescued: (worker, tasks) => this.#log.rescued(worker, tasks),
       onTrouble: (error) => this.#trouble("rescue", error),
     });
     this.#scheduler = setup.maintenance
       ? new Scheduler(setup.store, setup.entries, {
-        onFired: (entry, points) =>
-          this.#tellPoints("info", "schedule.fired", "fired", entry, points),
-        onSkipped: (entry, points) =>
-          this.#tellPoints(
-            "warn",
-            "schedule.skipped",
-            "skipped, since its last task has not ended",
-            entry,
-            points,
-          ),
-        onAhead: ({ scheduler, key }, decidedMs) =>
-          this.#tell(
-            "warn",
-            "schedule.ahead",
-            `Schedule "${scheduler}/${key}" fires nothing until ${
-              new Date(decidedMs).toISOString()
-            }: a clock that ran ahead decided its points up to then; remove the entry to begin anew`,
-            { scheduler, key },
-          ),
+        onFired: (entry, points) => this.#log.fired(entry, points),
+        onSkipped: (entry, points) => this.#log.skipped(entry, points),
+        onAhead: (entry, decidedMs) => this.#log.ahead(entry, decidedMs),
         onTrouble: (what, error) => this.#trouble(what, error),
       })
       : null;
@@ -209,7 +192,7 @@ export class Worker {
     }
     this.#scheduler?.start();
     for (const claimer of this.#claimers.values()) claimer.start();
-    this.#tell("info", "worker.started", `Worker "${this.id}" works on ${this.#describeGroups()}`);
+    this.#log.started(this.id, groups);
   }
 
   /**
@@ -231,11 +214,7 @@ export class Worker {
     } catch {
       return;
     }
-    this.#tell(
-      "info",
-      "worker.stopping",
-      `Worker "${this.id}" stops; ${this.#attempts.size} running`,
-    );
+    this.#log.stopping(this.id, this.#attempts.size);
     // A claim under way may hang as long as the database does; what runs is not to learn of the stop later for that.
     await Promise.all([
       this.#scheduler?.stop(),
@@ -257,7 +236,7 @@ export class Worker {
     await Promise.allSettled(this.#executors().map((executor) => executor.stop()));
     this.#workerBell?.stop();
     await this.#heartbeat.stop();
-    this.#tell("info", "worker.stopped", `Worker "${this.id}" has stopped`);
+    this.#log.stopped(this.id);
     this.#finished.resolve(reason);
   }
 
@@ -272,13 +251,7 @@ export class Worker {
     const aborted = this.#attempts.size;
     for (const attempt of this.#attempts) attempt.abort(new WorkerStopping());
     await this.#allAttemptsEnd();
-    if (aborted > 0) {
-      this.#tell(
-        "warn",
-        "worker.aborted",
-        `${aborted} running attempts were aborted and are given back`,
-      );
-    }
+    if (aborted > 0) this.#log.aborted(aborted);
   }
 
   #executors(): Executor[] {
@@ -292,8 +265,7 @@ export class Worker {
       handler,
       executor: group.executor,
       timeoutMs: group.timeoutMs,
-      log: (level, event, message, record, more) =>
-        this.#tellTask(level, event, message, record, more),
+      log: this.#log.task,
     };
     const claimer = new Claimer(
       store,
@@ -333,7 +305,7 @@ export class Worker {
     }
     const attempt = new Attempt(host, lease, record);
     this.#attempts.add(attempt);
-    this.#tellTask("debug", "task.started", "started", record);
+    this.#log.attemptStarted(record);
     const ending = await attempt.run();
     this.#attempts.delete(attempt);
     this.#settler.add({ lease, record, ending });
@@ -357,16 +329,11 @@ export class Worker {
     const { lease, record } = settlement;
     switch (settled.kind) {
       case "settled":
-        this.#tellOutcome(settlement, settled.record);
+        this.#log.outcome(settlement, settled.record);
         break;
       case "lost":
         lease.tasks.delete(record.id);
-        this.#tellTask(
-          "warn",
-          "task.lost",
-          "its outcome was refused: the lease was lost, another worker has it",
-          record,
-        );
+        this.#log.outcomeLost(record);
         break;
       case "refused":
         return this.#refused(settlement, settled.error);
@@ -447,41 +414,10 @@ export class Worker {
   }
 
   #onFenced(why: string): void {
-    this.#tell("warn", "worker.fenced", `Worker "${this.id}" stops what it runs: ${why}`);
+    this.#log.fenced(this.id, why);
     for (const attempt of this.#attempts) attempt.abort(new LeaseLost(why));
     for (const claimer of this.#claimers.values()) claimer.giveBackReady();
     this.#store.clock.soon(() => this.#listenToWorkerBell());
-  }
-
-  #onRescued(worker: string, tasks: readonly TaskRecord[]): void {
-    this.#tell(
-      "warn",
-      "worker.rescued",
-      `Worker "${worker}" is dead; ${tasks.length} tasks were taken back`,
-      {
-        tasks: tasks.map(({ id }) => id).slice(0, 10),
-      },
-    );
-  }
-
-  #tellPoints(
-    level: LogLevel,
-    event: string,
-    what: string,
-    entry: ReadEntry,
-    points: readonly number[],
-  ): void {
-    const times = points.slice(0, 10).map((ms) => new Date(ms).toISOString());
-    const more = points.length > times.length ? ` and ${points.length - times.length} more` : "";
-    this.#tell(
-      level,
-      event,
-      `Schedule "${entry.scheduler}/${entry.key}" ${what}: ${times.join(", ")}${more}`,
-      {
-        scheduler: entry.scheduler,
-        key: entry.key,
-      },
-    );
   }
 
   #listenToWorkerBell(): void {
@@ -503,7 +439,7 @@ export class Worker {
     }
     if (this.#claimers.size === 0) return;
     if ((left === 0 || control.shutdownAll > seen.shutdownAll) && !this.#isStopping) {
-      this.#tell("info", "worker.shutdown", `Worker "${this.id}" was told to shut down`);
+      this.#log.shutdown(this.id);
       void this.stop(undefined, "shutdown");
     }
   }
@@ -516,75 +452,6 @@ export class Worker {
   }
 
   #trouble(what: string, error: unknown): void {
-    if (this.#isStopped) return;
-    const why = error instanceof Error ? error.message : String(error);
-    this.#tell("warn", "worker.trouble", `Trouble with the ${what}, trying again: ${why}`);
-  }
-
-  #describeGroups(): string {
-    return [...this.#setup.groups]
-      .map(([name, { concurrency, executor }]) =>
-        `"${name}" (${concurrency} at once, ${executor.kind})`
-      ).join(", ");
-  }
-
-  #tell(level: LogLevel, event: string, message: string, fields?: Record<string, unknown>): void {
-    if (LOG_LEVELS.indexOf(level) < this.#levelMin) return;
-    const at = this.#store.clock.now();
-    this.#log({ level, event, message, at, ...(fields === undefined ? {} : { fields }) });
-  }
-
-  #tellTask: AttemptHost["log"] = (level, event, message, record, more = {}) => {
-    if (LOG_LEVELS.indexOf(level) < this.#levelMin) return;
-    const { id: task, group, name, attempt } = record;
-    this.#log({
-      level,
-      event,
-      message,
-      at: this.#store.clock.now(),
-      task,
-      group,
-      name,
-      attempt,
-      ...more,
-    });
-  };
-
-  #tellOutcome({ record, ending }: Settlement, now: TaskRecord): void {
-    const ms = record.startedMs === null ? 0 : this.#store.clock.now() - record.startedMs;
-    switch (now.state) {
-      case "succeeded":
-        return this.#tellTask("info", "task.succeeded", "succeeded", record, { ms });
-      case "failed":
-        return this.#tellTask("error", "task.failed", `failed: ${now.error?.message}`, record, {
-          ms,
-        });
-      case "discarded":
-        return this.#tellTask(
-          "warn",
-          "task.discarded",
-          `discarded: ${now.error?.message}`,
-          record,
-          { ms },
-        );
-      case "cancelled":
-        return this.#tellTask("info", "task.cancelled", "cancelled", record, { ms });
-      case "queued": {
-        const due = new Date(now.dueMs).toISOString();
-        if (ending.kind === "retry") {
-          return this.#tellTask(
-            "warn",
-            "task.retried",
-            `failed, due again at ${due}: ${now.error?.message}`,
-            record,
-            { ms },
-          );
-        }
-        const why = now.error === null ? "" : `: ${now.error.message}`;
-        return this.#tellTask("info", "task.released", `given back, due at ${due}${why}`, record, {
-          ms,
-        });
-      }
-    }
+    if (!this.#isStopped) this.#log.trouble(what, error);
   }
 }
