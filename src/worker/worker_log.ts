@@ -130,6 +130,8 @@ export class WorkerLog {
           const message = `failed, due again at ${due}: ${now.error?.message}`;
           return tell("warn", "task.retried", message);
         }
+        // The attempt has told that it is parked.
+        if (ending.kind === "release" && ending.error?.code === "UNKNOWN_TASK") return;
         const why = now.error === null ? "" : `: ${now.error.message}`;
         return tell("info", "task.released", `given back, due at ${due}${why}`);
       }
