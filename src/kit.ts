@@ -8,14 +8,13 @@ import { hostname } from "node:os";
 import process from "node:process";
 import { systemClock } from "./core/clock.ts";
 import { checkTimeout, type TaskDefinition } from "./core/define.ts";
-import { type Duration, shown, toEpochMs, toMilliseconds } from "./core/duration.ts";
-import { HandlerInvalid, InvalidArgument, InvalidData, KitClosed } from "./core/errors.ts";
+import { type Duration, shown, toMilliseconds } from "./core/duration.ts";
+import { HandlerInvalid, InvalidArgument, KitClosed } from "./core/errors.ts";
 import { TaskHandler } from "./core/handler.ts";
 import { IdSource, isId } from "./core/ids.ts";
 import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
-  DATA_BYTES_MAX,
   DRAIN_GRACE_MS_DEFAULT,
   DRAIN_LEASE_MS_DEFAULT,
   DRAIN_MS_DEFAULT,
@@ -28,16 +27,13 @@ import {
   LIST_PAGE_MAX,
   POLL_MS_DEFAULT,
   PREFIX_PARTS_MAX,
-  PRIORITY_DEFAULT,
-  PRIORITY_MAX,
   THREADS_MAX,
-  TTL_MS_DEFAULT,
 } from "./core/limits.ts";
 import { type Log, LOG_LEVELS } from "./core/log.ts";
 import { printable } from "./core/printable.ts";
 import { systemRandom } from "./core/random.ts";
-import { isTerminal, newTask, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
-import { checkFields, checkInteger, checkName } from "./core/validate.ts";
+import { isTerminal, TASK_STATES, type TaskRecord, toInit, toTask } from "./core/task.ts";
+import { checkBoolean, checkFields, checkInteger, checkName } from "./core/validate.ts";
 import { Drain } from "./drain.ts";
 import { defaultExecutorKind, defaultThreads, Executors } from "./executor/create.ts";
 import type { ExecutorKind } from "./executor/executor.ts";
@@ -67,6 +63,7 @@ import { check, type CheckReport } from "./store/check.ts";
 import { type Connection, type KvClient, openConnection } from "./store/connection.ts";
 import { checkFormat, measureChecks } from "./store/format.ts";
 import { type Command, readControl, say } from "./store/control.ts";
+import { entryToOrder, type OrderHost, toDraft, toDrafts, toOrder } from "./draft.ts";
 import { type Draft, enqueue, enqueueWith } from "./store/enqueue.ts";
 import { Keyspace } from "./store/keyspace.ts";
 import { cancel, type CancelOutcome, readTask, revive } from "./store/operate.ts";
@@ -86,7 +83,6 @@ import { settleEagerly } from "./worker/eager.ts";
 import { type GroupSetup, type StopReason, Worker } from "./worker/worker.ts";
 
 const OPEN_FIELDS = ["kv", "client", "handler", "prefix", "clock", "random"];
-const INITIATE_FIELDS = ["due", "ttl", "priority", "timeout", "unique", "eager"];
 const WORKER_FIELDS = [
   "groups",
   "threads",
@@ -277,20 +273,12 @@ export class Kit implements AsyncDisposable {
     this.#checkOpen("initiate tasks");
     if (!Array.isArray(entries)) throw new InvalidArgument("Cannot initiate tasks: pass an array");
     checkInteger(entries.length, "the number of tasks", 0, INITIATE_MAX);
-    const drafts = entries.map((entry) => {
-      checkFields(entry, "an entry of initiateTasks", [
-        "group",
-        "name",
-        "data",
-        ...INITIATE_FIELDS,
-      ]);
-      const { group, name, data, ...options } = entry;
-      if (options.eager === true) {
-        throw new InvalidArgument("Cannot initiate tasks: eager is for initiateTask alone");
-      }
-      return this.#draft(group, name, data, options);
+    const orders = entries.map((entry) => {
+      const order = entryToOrder(this.#orderHost, entry);
+      if (entry.eager !== true) return order;
+      throw new InvalidArgument("Cannot initiate tasks: eager is for initiateTask alone");
     });
-    const ids = await enqueue(this.#store, drafts);
+    const ids = await enqueue(this.#store, toDrafts(this.#store.ids, orders));
     return ids.map((id) => new Result(this.#host, id));
   }
 
@@ -746,41 +734,13 @@ export class Kit implements AsyncDisposable {
     );
   }
 
+  get #orderHost(): OrderHost {
+    return { handler: this.#handler, clock: this.#store.clock };
+  }
+
+  /** The draft of a task whose group and name are given. */
   #draft(group: string, name: string, data: unknown, options: InitiateOptions): Draft {
-    checkFields(options, "the options of a task", INITIATE_FIELDS);
-    const { store } = this.#host;
-    checkName(group, "the group of a task");
-    checkName(name, "the name of a task");
-    const { priority = PRIORITY_DEFAULT, timeout, unique, ttl, eager } = options;
-    if (eager !== undefined) checkBoolean(eager, "eager");
-    const createdMs = store.clock.now();
-    const bytes = this.#handler.encodeData(group, name, data);
-    if (!(bytes instanceof Uint8Array)) {
-      throw new InvalidData(`Cannot initiate task "${name}": encodeData returned no Uint8Array`);
-    }
-    if (bytes.length > DATA_BYTES_MAX) {
-      throw new InvalidData(
-        `Cannot initiate task "${name}": its data has ${bytes.length} bytes; the bound is ${DATA_BYTES_MAX}; ` +
-          `store it elsewhere and pass where`,
-        { code: "DATA_TOO_LARGE" },
-      );
-    }
-    return {
-      data: bytes,
-      record: newTask({
-        id: store.ids.next(),
-        group,
-        name,
-        priority: checkInteger(priority, "priority", 0, PRIORITY_MAX),
-        dueMs: dueToMs(options.due, createdMs),
-        createdMs,
-        ttlMs: ttl === undefined ? TTL_MS_DEFAULT : toMilliseconds(ttl, "ttl"),
-        timeoutMs: timeout === undefined ? null : checkTimeout(timeout),
-        scheduledMs: null,
-        unique: unique === undefined ? null : checkName(unique, "a unique key"),
-        op: store.ids.token(),
-      }),
-    };
+    return toDraft(this.#store.ids, toOrder(this.#orderHost, group, name, data, options));
   }
 
   async #draftDefined(
@@ -857,20 +817,9 @@ async function toHandler(handler: KitOptions["handler"]): Promise<TaskHandler | 
   );
 }
 
-function checkBoolean(value: unknown, what: string): void {
-  if (typeof value === "boolean") return;
-  throw new InvalidArgument(`Cannot use ${shown(value)} as ${what}: pass true or false`);
-}
-
 function checkId(id: unknown): string {
   if (isId(id)) return id;
   throw new InvalidArgument(`Cannot use ${shown(id)} as the id of a task: it is no UUID`);
-}
-
-/** A due time from now if it is text, an instant if it is not. */
-function dueToMs(due: InitiateOptions["due"], nowMs: number): number {
-  if (due === undefined) return nowMs;
-  return typeof due === "string" ? nowMs + toMilliseconds(due, "due") : toEpochMs(due, "due");
 }
 
 function checkExecutorKind(kind: unknown, group: string): ExecutorKind {

@@ -32,6 +32,12 @@ export function checkName(name: unknown, what: string): string {
   return name;
 }
 
+/** @throws {InvalidArgument} If it is no boolean. */
+export function checkBoolean(value: unknown, what: string): void {
+  if (typeof value === "boolean") return;
+  throw new InvalidArgument(`Cannot use ${shown(value)} as ${what}: pass true or false`);
+}
+
 /**
  * A whole number within bounds.
  *

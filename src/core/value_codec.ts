@@ -12,6 +12,8 @@ import { DATA_NODES_MAX } from "./limits.ts";
 const FORM_UNDEFINED = 0;
 const FORM_TEXT = 1;
 const FORM_BYTES = 2;
+/** {@linkcode FORM_TEXT} as a character. */
+const TEXT_MARK = "\u0001";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -23,14 +25,14 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  */
 export function encodeValue(value: unknown, what: string): Uint8Array {
   if (value === undefined) return Uint8Array.of(FORM_UNDEFINED);
-  if (value instanceof Uint8Array) return withForm(FORM_BYTES, value);
+  if (value instanceof Uint8Array) return bytesWithForm(value);
   let text: string;
   try {
     text = stringify(value);
   } catch (error) {
     throw new InvalidData(`Cannot encode ${what}: ${reason(error)}`, { cause: error });
   }
-  return withForm(FORM_TEXT, encoder.encode(text));
+  return encoder.encode(TEXT_MARK + text);
 }
 
 /**
@@ -62,10 +64,10 @@ export function decodeValue(bytes: Uint8Array, what: string): unknown {
   }
 }
 
-function withForm(form: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(body.length + 1);
-  bytes[0] = form;
-  bytes.set(body, 1);
+function bytesWithForm(value: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(value.length + 1);
+  bytes[0] = FORM_BYTES;
+  bytes.set(value, 1);
   return bytes;
 }
 

@@ -31,8 +31,15 @@ export interface Draft {
   readonly data: Uint8Array;
 }
 
+/** Some of them, which may be made only as they are written. */
+export type Drafts = Iterable<Draft> & { readonly length: number };
+
 /** One draft adds its record and due entry, its chunks, and the doorbell of its group; rather more is kept free. */
 const DRAFT_MUTATIONS_MAX = 20;
+/** Commits of one call that are under way at once: the database is at one while the next is handed over. */
+const COMMITS_AT_ONCE_MAX = 2;
+/** Tasks of a commit, if they are small. */
+const BATCH_TASKS_MAX = Math.floor((KV_COMMIT_MUTATIONS_MAX - DRAFT_MUTATIONS_MAX) / 2);
 /** Data beyond this is written ahead of the commit that makes it a task. */
 const AHEAD_BYTES_MIN = KV_COMMIT_BYTES_MAX / 2;
 /** A record without data, roughly, with long names. */
@@ -88,36 +95,50 @@ class Batch {
  *
  * @throws {OutcomeUnknown} If the database did not say in time; tasks of the same call may be written or not.
  */
-export async function enqueue(store: Store, drafts: readonly Draft[]): Promise<string[]> {
+export async function enqueue(store: Store, drafts: Drafts): Promise<string[]> {
   const ids: string[] = [];
+  const count = drafts.length;
+  // Commits of one size: a small one at the end would take as long as a large one to reach the disk.
+  const sizeMax = Math.ceil(count / Math.ceil(count / BATCH_TASKS_MAX));
   let batch = new Batch(store);
-  // One commit is under way while the next is put together.
-  let committing: Promise<void> = Promise.resolve();
-  const flush = async () => {
-    await committing;
-    if (batch.ids.length > 0) committing = commitNew(store, batch);
+  // Some commits are under way while the next is put together.
+  const underWay: Promise<void>[] = [];
+  const send = async () => {
+    if (batch.ids.length === 0) return;
+    if (underWay.length >= COMMITS_AT_ONCE_MAX) await underWay.shift();
+    const committing = commitNew(store, batch);
     // Its rejection is seen by the next `await`; until then it is nobody's.
     committing.catch(() => {});
+    underWay.push(committing);
     batch = new Batch(store);
   };
-  for (const draft of drafts) {
-    const { id, unique } = draft.record;
-    if (unique !== null || isLarge(draft)) {
-      await flush();
-      await committing;
-      ids.push(
-        unique === null
-          ? await enqueueLarge(store, draft)
-          : await enqueueUnique(store, draft, unique),
-      );
-      continue;
+  try {
+    for (const draft of drafts) {
+      const { id, unique } = draft.record;
+      if (unique !== null || isLarge(draft)) {
+        await send();
+        await Promise.all(underWay.splice(0));
+        ids.push(
+          unique === null
+            ? await enqueueLarge(store, draft)
+            : await enqueueUnique(store, draft, unique),
+        );
+        continue;
+      }
+      if (batch.ids.length === sizeMax || !batch.hasRoomFor(draft)) {
+        await send();
+        // So that it is really sent before the next takes the time.
+        await new Promise<void>((resolve) => store.clock.soon(resolve));
+      }
+      batch.add(draft);
+      ids.push(id);
     }
-    if (!batch.hasRoomFor(draft)) await flush();
-    batch.add(draft);
-    ids.push(id);
+    await send();
+    await Promise.all(underWay);
+  } finally {
+    // Nothing goes on behind the caller's back.
+    await Promise.allSettled(underWay);
   }
-  await flush();
-  await committing;
   return ids;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The claim loop of one group: as many of the oldest due tasks as there are free slots, and, while handlers are quick, a
- * few milliseconds of work ahead, so that the next batch is claimed while this one runs and settles.
- * few milliseconds of work ahead. The next claim is listed while the last one is being committed and its tasks run and settle,
- * so that the database does not wait for the program.
+ * few milliseconds of work ahead. The next claim is listed while the last one is being committed, and while its tasks run
+ * and settle, so that the database does not wait for the program.
+ *
  * It sleeps until a slot is free, the doorbell rings, the next task is due, or the poll's time is over.
  *
  * @module
