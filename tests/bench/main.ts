@@ -15,78 +15,41 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { Kit, type Task, TaskHandler } from "../../mod.ts";
+import { Kit } from "../../mod.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { systemRandom } from "../../src/core/random.ts";
 import { openConnection } from "../../src/store/connection.ts";
 import { measureChecks } from "../../src/store/format.ts";
 import { Keyspace } from "../../src/store/keyspace.ts";
 import { benchLateness } from "./lateness.ts";
+import {
+  compare,
+  type Comparison,
+  drain,
+  fill,
+  initiate,
+  Noop,
+  payload,
+  quantile,
+  timed,
+} from "./measure.ts";
 import { rawDrain, rawEnqueue } from "./raw_loop.ts";
 
 const { values: flags } = parseArgs({ options: { short: { type: "boolean", default: false } } });
 const repetitions = flags.short ? 1 : 3;
 const many = flags.short ? 2_000 : 20_000;
 const deep = flags.short ? 0 : 200_000;
-const chunk = 1_000;
 const folder = mkdtempSync(join(tmpdir(), "taskkit-bench-"));
 let files = 0;
 let measured = 0;
-
-/** ~100 bytes as JSON, as in the benchmarks of the field. */
-const payload = (id: number) => ({ id, t: 0, kind: "noop", pad: "x".repeat(58) });
-
-class Noop extends TaskHandler {
-  static onStart: (task: Task) => void = () => {};
-  override handle(task: Task): null {
-    Noop.onStart(task);
-    return null;
-  }
-}
 
 function newFile(): string {
   return join(folder, `${files++}.db`);
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
-}
-
-function rate(count: number, ms: number): string {
-  return Math.round(count / ms * 1_000).toLocaleString("en-US").padStart(9);
-}
-
 /** Measures both, alternating, and prints the medians and their ratio. */
-async function compare(
-  name: string,
-  count: number,
-  kit: () => Promise<number>,
-  raw: () => Promise<number>,
-): Promise<void> {
-  const kitMs: number[] = [];
-  const rawMs: number[] = [];
-  for (let i = 0; i < repetitions; i++) {
-    rawMs.push(await raw());
-    kitMs.push(await kit());
-  }
-  const ratio = (median(rawMs) / median(kitMs)).toFixed(2);
-  console.log(
-    `${name.padEnd(42)} ${rate(count, median(kitMs))}/s   raw ${
-      rate(count, median(rawMs))
-    }/s   ratio ${ratio}`,
-  );
+async function compareOne(comparison: Comparison): Promise<void> {
+  await compare([comparison], repetitions);
   measured++;
 }
 
@@ -106,63 +69,34 @@ async function withRaw<T>(
   }
 }
 
-async function fill(kit: Kit, count: number): Promise<void> {
-  for (let i = 0; i < count; i += chunk) {
-    const size = Math.min(chunk, count - i);
-    await kit.initiateTasks(
-      Array.from({ length: size }, (_, j) => ({ group: "a", name: "noop", data: payload(i + j) })),
-    );
-  }
-}
-
-/** From the worker's start to the last outcome written. */
-function drain(kit: Kit, count: number, concurrency: number): Promise<number> {
-  return timed(async () => {
-    let left = count;
-    const drained = Promise.withResolvers<void>();
-    const worker = await kit.startWorker({
-      groups: { a: concurrency },
-      log: ({ event }) => {
-        if (event === "task.succeeded" && --left === 0) drained.resolve();
-      },
-    });
-    await drained.promise;
-    void worker;
-  });
-}
-
 async function benchEnqueue(): Promise<void> {
   const singles = Math.min(many, 5_000);
-  await compare("enqueue, one after another", singles, () =>
-    withKit((kit) =>
-      timed(async () => {
-        for (let i = 0; i < singles; i++) await kit.initiateTask("a", "noop", payload(i));
-      })
-    ), () => withRaw((kv) => timed(() => rawEnqueue(kv, singles, { batch: 1, inFlight: 1 }))));
-  await compare("enqueue, 100 in flight", many, () =>
-    withKit((kit) =>
-      timed(async () => {
-        let i = 0;
-        const lane = async () => {
-          while (i < many) await kit.initiateTask("a", "noop", payload(i++));
-        };
-        await Promise.all(Array.from({ length: 100 }, lane));
-      })
-    ), () => withRaw((kv) => timed(() => rawEnqueue(kv, many, { batch: 1, inFlight: 100 }))));
-  await compare(
-    "enqueue, bulk of 1,000",
-    many,
-    () => withKit((kit) => timed(() => fill(kit, many))),
-    () => withRaw((kv) => timed(() => rawEnqueue(kv, many, { batch: 450, inFlight: 1 }))),
-  );
+  await compareOne({
+    name: "enqueue, one after another",
+    count: singles,
+    kit: () => withKit((kit) => timed(() => initiate(kit, singles, 1))),
+    raw: () => withRaw((kv) => timed(() => rawEnqueue(kv, singles, { batch: 1, inFlight: 1 }))),
+  });
+  await compareOne({
+    name: "enqueue, 100 in flight",
+    count: many,
+    kit: () => withKit((kit) => timed(() => initiate(kit, many, 100))),
+    raw: () => withRaw((kv) => timed(() => rawEnqueue(kv, many, { batch: 1, inFlight: 100 }))),
+  });
+  await compareOne({
+    name: "enqueue, bulk of 1,000",
+    count: many,
+    kit: () => withKit((kit) => timed(() => fill(kit, many))),
+    raw: () => withRaw((kv) => timed(() => rawEnqueue(kv, many, { batch: 450, inFlight: 1 }))),
+  });
 }
 
 async function benchDrain(count: number, concurrencies: readonly number[]): Promise<void> {
   for (const concurrency of concurrencies) {
-    await compare(
-      `drain of ${count.toLocaleString("en-US")}, concurrency ${concurrency}`,
+    await compareOne({
+      name: `drain of ${count.toLocaleString("en-US")}, concurrency ${concurrency}`,
       count,
-      () =>
+      kit: () =>
         withKit(async (kit) => {
           await fill(kit, count);
           const rss = process.memoryUsage().rss / 1e6;
@@ -172,7 +106,7 @@ async function benchDrain(count: number, concurrencies: readonly number[]): Prom
           }
           return ms;
         }),
-      () =>
+      raw: () =>
         withRaw(async (kv) => {
           await rawEnqueue(kv, count, { batch: 450, inFlight: 1 });
           const checks = await measureChecks(
@@ -181,7 +115,7 @@ async function benchDrain(count: number, concurrencies: readonly number[]): Prom
           );
           return await timed(() => rawDrain(kv, checks));
         }),
-    );
+    });
   }
 }
 

@@ -5,11 +5,12 @@
  * @module
  */
 
-import type { Entry, KvPort } from "../../src/store/port.ts";
+import type { Entry, Key, KvPort, Selector } from "../../src/store/port.ts";
 
 const BATCH = 100;
 const RECORD_BYTES = 330;
-const LEASE_BYTES = 4_000;
+/** Of a lease, for each of its tasks. */
+const LEASE_BYTES = 40;
 const KEPT_MS = 7 * 86_400_000;
 
 let counter = 0;
@@ -51,27 +52,94 @@ export async function rawDrain(kv: KvPort, checks: number): Promise<number> {
   let done = 0;
   let settling: Promise<unknown> = Promise.resolve();
   while (true) {
-    const due: Entry[] = [];
-    const selector = { prefix: ["raw", "due", "a"] };
-    for await (const entry of kv.list(selector, { limit: size, batchSize: size })) due.push(entry);
+    const due = await listDue(kv, { prefix: DUE }, size);
     if (due.length === 0) break;
-    const lease = ["raw", "lease", "worker", nextId()];
-    let claim = kv.atomic();
-    const ids = due.map(({ key }) => String(key[5]));
-    for (const [i, entry] of due.entries()) {
-      claim = claim.check({ key: ["raw", "task", ids[i] ?? ""], versionstamp: entry.versionstamp })
-        .delete(entry.key).set(["raw", "task", ids[i] ?? ""], new Uint8Array(RECORD_BYTES));
-    }
-    const claimed = await claim.set(lease, new Uint8Array(LEASE_BYTES)).commit();
-    if (!claimed.ok) throw new Error("a raw claim was refused");
+    const lease = await claim(kv, due);
     await settling;
-    let settle = kv.atomic().check({ key: lease, versionstamp: claimed.versionstamp });
-    for (const id of ids) {
-      settle = settle.set(["raw", "task", id], new Uint8Array(RECORD_BYTES), { expireIn: KEPT_MS });
-    }
-    settling = settle.delete(lease).commit();
+    settling = settle(kv, [lease]);
     done += due.length;
   }
   await settling;
   return done;
+}
+
+/**
+ * The same over a network, where a commit is slow and many are under way: `lanes` batches at once, one listed while the
+ * others are being committed; of each batch as many claims side by side as its checks call for, and one settle of them
+ * all, while the next batch is claimed.
+ */
+export async function rawDrainRemote(
+  kv: KvPort,
+  checks: number,
+  { lanes }: { lanes: number },
+): Promise<number> {
+  let done = 0;
+  let last: Entry | undefined;
+  let listing: Promise<unknown> = Promise.resolve();
+  const list = async () => {
+    const start = last === undefined ? {} : { start: [...last.key, 0] };
+    const due = await listDue(kv, { prefix: DUE, ...start }, BATCH);
+    last = due.at(-1) ?? last;
+    return due;
+  };
+  const next = (): Promise<Entry[]> => {
+    const due = listing.then(list);
+    listing = due;
+    return due;
+  };
+  const lane = async () => {
+    let settling: Promise<unknown> = Promise.resolve();
+    for (let due = await next(); due.length > 0; due = await next()) {
+      const batches: Entry[][] = [];
+      for (let i = 0; i < due.length; i += checks) batches.push(due.slice(i, i + checks));
+      const leases = await Promise.all(batches.map((batch) => claim(kv, batch)));
+      await settling;
+      settling = settle(kv, leases);
+      done += due.length;
+    }
+    await settling;
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return done;
+}
+
+const DUE: Key = ["raw", "due", "a"];
+
+async function listDue(kv: KvPort, selector: Selector, limit: number): Promise<Entry[]> {
+  const due: Entry[] = [];
+  for await (const entry of kv.list(selector, { limit, batchSize: limit })) due.push(entry);
+  return due;
+}
+
+interface Lease {
+  readonly key: Key;
+  readonly versionstamp: string;
+  readonly ids: readonly string[];
+}
+
+async function claim(kv: KvPort, due: readonly Entry[]): Promise<Lease> {
+  const key = ["raw", "lease", "worker", nextId()];
+  const ids = due.map((entry) => String(entry.key[5]));
+  let atomic = kv.atomic();
+  for (const [i, entry] of due.entries()) {
+    const task = ["raw", "task", ids[i] ?? ""];
+    atomic = atomic.check({ key: task, versionstamp: entry.versionstamp })
+      .delete(entry.key).set(task, new Uint8Array(RECORD_BYTES));
+  }
+  const claimed = await atomic.set(key, new Uint8Array(LEASE_BYTES * ids.length)).commit();
+  if (!claimed.ok) throw new Error("a raw claim was refused");
+  return { key, versionstamp: claimed.versionstamp, ids };
+}
+
+async function settle(kv: KvPort, leases: readonly Lease[]): Promise<void> {
+  let atomic = kv.atomic();
+  for (const { key, versionstamp, ids } of leases) {
+    atomic = atomic.check({ key, versionstamp }).delete(key);
+    for (const id of ids) {
+      atomic = atomic.set(["raw", "task", id], new Uint8Array(RECORD_BYTES), {
+        expireIn: KEPT_MS,
+      });
+    }
+  }
+  if (!(await atomic.commit()).ok) throw new Error("a raw settle was refused");
 }

@@ -227,11 +227,13 @@ export class DenokvServer {
   readonly token = TOKEN;
   readonly port: number;
   readonly #binary: string;
+  readonly #flags: readonly string[];
   readonly #folder = new TemporaryFolder();
   #child: ChildProcess | undefined;
 
-  constructor(binary: string, port: number) {
+  constructor(binary: string, port: number, flags: readonly string[] = []) {
     this.#binary = binary;
+    this.#flags = flags;
     this.port = port;
   }
 
@@ -240,11 +242,11 @@ export class DenokvServer {
     return findDenokv() === null ? "denokv is not installed (cargo install denokv --locked)" : null;
   }
 
-  /** Starts a server with an empty database. */
-  static async start(): Promise<DenokvServer> {
+  /** Starts a server with an empty database, and more flags of `denokv serve`. */
+  static async start(flags: readonly string[] = []): Promise<DenokvServer> {
     const binary = findDenokv();
     if (binary === null) throw new Error("Cannot start denokv: it is not installed");
-    const server = new DenokvServer(binary, await freePort());
+    const server = new DenokvServer(binary, await freePort(), flags);
     await server.start();
     return server;
   }
@@ -257,7 +259,8 @@ export class DenokvServer {
   async start(): Promise<void> {
     const path = join(await this.#folder.path(), "kv.db");
     const address = `127.0.0.1:${this.port}`;
-    const child = spawn(this.#binary, ["--sqlite-path", path, "serve", "--addr", address], {
+    const args = ["--sqlite-path", path, "serve", "--addr", address, ...this.#flags];
+    const child = spawn(this.#binary, args, {
       stdio: "ignore",
       env: { ...process.env, DENO_KV_ACCESS_TOKEN: TOKEN },
     });
