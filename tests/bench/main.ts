@@ -168,7 +168,7 @@ try {
   await benchLatency();
   measured += await benchLateness(newFile, flags.short);
   if (deep > 0) {
-    await benchDrain(deep, [100]);
+    await benchDrain(deep, [1, 10, 100]);
     measured += benchMemory(newFile());
   }
 } finally {
