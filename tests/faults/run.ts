@@ -95,7 +95,7 @@ const SUITES: readonly Suite[] = [
     async run(share) {
       const report = await runDrain({
         workers: 8,
-        forMs: 60_000 * share,
+        forMs: 30_000 * share,
         tasks: 1_000_000 * share,
       });
       const wrong = [...report.warnings];
