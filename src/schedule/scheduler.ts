@@ -8,7 +8,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { Clock } from "../core/clock.ts";
+import { nextTurn } from "../core/clock.ts";
 import { InvalidSchedule, KvUnavailable, UnreadableRecord } from "../core/errors.ts";
 import {
   SCHEDULE_AHEAD_MS_MAX,
@@ -375,10 +375,6 @@ function pointOf({ scheduledMs, dueMs }: { scheduledMs: number | null; dueMs: nu
 /** An entry, for messages. */
 function titleOf({ scheduler, key }: ScheduleName): string {
   return `schedule "${scheduler}/${key}"`;
-}
-
-function nextTurn(clock: Clock): Promise<void> {
-  return new Promise((resolve) => clock.soon(resolve));
 }
 
 /** The task that an entry makes at a point. */

@@ -15,6 +15,7 @@
  * @module
  */
 
+import { nextTurn } from "../core/clock.ts";
 import { Conflict, InvalidArgument, UnreadableRecord } from "../core/errors.ts";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX, ORPHAN_MS } from "../core/limits.ts";
 import { isTerminal, type Payload, type TaskRecord } from "../core/task.ts";
@@ -117,7 +118,8 @@ export async function enqueue(store: Store, drafts: Drafts): Promise<string[]> {
       const { id, unique } = draft.record;
       if (unique !== null || isLarge(draft)) {
         await send();
-        await Promise.all(underWay.splice(0));
+        await Promise.all(underWay);
+        underWay.length = 0;
         ids.push(
           unique === null
             ? await enqueueLarge(store, draft)
@@ -128,7 +130,7 @@ export async function enqueue(store: Store, drafts: Drafts): Promise<string[]> {
       if (batch.ids.length === sizeMax || !batch.hasRoomFor(draft)) {
         await send();
         // So that it is really sent before the next takes the time.
-        await new Promise<void>((resolve) => store.clock.soon(resolve));
+        await nextTurn(store.clock);
       }
       batch.add(draft);
       ids.push(id);

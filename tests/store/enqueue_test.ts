@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { nextTurn, systemClock } from "../../src/core/clock.ts";
 import {
   Conflict,
   InvalidArgument,
@@ -343,6 +344,37 @@ test("when nothing can have been sent, the error says that the database is away"
     assert(error instanceof TaskkitError && error.code === "KV_UNAVAILABLE");
     return true;
   });
+});
+
+test("a bulk of which a commit fails is not over before its other commits are", async () => {
+  const happened: string[] = [];
+  const begun = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  let commits = 0;
+  const kv = interfered(new SimDatabase().connect(), async (call, proceed) => {
+    if (call.kind !== "commit") return await proceed();
+    if (++commits === 1) {
+      await begun.promise;
+      throw new Error("Value too large");
+    }
+    begun.resolve();
+    await held.promise;
+    happened.push("the other commit ended");
+    return await proceed();
+  });
+  const store = storeOn(kv, { clock: new StillClock(), seed: "s" });
+  const drafts = Array.from({ length: 600 }, () => draft(store));
+  const call = assert.rejects(
+    enqueue(store, [...drafts, draft(store, { unique: "u" })]).finally(() =>
+      happened.push("the call ended")
+    ),
+    InvalidArgument,
+  );
+  await begun.promise;
+  for (let n = 0; n < 5; n++) await nextTurn(systemClock);
+  held.resolve();
+  await call;
+  assert.deepEqual(happened, ["the other commit ended", "the call ended"]);
 });
 
 test("a sweep by a clock that is a day ahead does not take data that is being written", async () => {
