@@ -96,16 +96,14 @@ export function toDrafts(ids: IdSource, orders: readonly Order[]): Drafts {
     length: orders.length,
     *[Symbol.iterator]() {
       const op = ids.token();
-      for (const { task, data } of orders) {
-        yield { data, record: newTask({ ...task, id: ids.next(), op }) };
-      }
+      for (const order of orders) yield toDraft(ids, order, op);
     },
   };
 }
 
 /** The draft of one order. */
-export function toDraft(ids: IdSource, { task, data }: Order): Draft {
-  return { data, record: newTask({ ...task, id: ids.next(), op: ids.token() }) };
+export function toDraft(ids: IdSource, { task, data }: Order, op = ids.token()): Draft {
+  return { data, record: newTask({ ...task, id: ids.next(), op }) };
 }
 
 /** A due time from now if it is text, an instant if it is not. */

@@ -7,6 +7,8 @@
 import { AssertionError } from "node:assert";
 import { inspect, isDeepStrictEqual } from "node:util";
 import { type Duration, toMilliseconds } from "../core/duration.ts";
+import type { TaskHandler } from "../core/handler.ts";
+import { type TaskRecord, toInit, toTask } from "../core/task.ts";
 import { checkFields } from "../core/validate.ts";
 import type { InitiatedTask, TaskName } from "./test_kit.ts";
 
@@ -29,6 +31,28 @@ export interface Expected<Input = unknown> {
 const FIELDS = ["data", "due", "priority", "unique", "state", "count"];
 /** Tasks that a message shows. */
 const SHOWN_MAX = 10;
+
+/** A task as tests see it; without its data where `bytes` is null. */
+export function toInitiated(
+  record: TaskRecord,
+  handler: TaskHandler,
+  bytes: Uint8Array | null,
+): InitiatedTask {
+  const { id, group, name, priority, unique, state, attempt } = record;
+  const task = toTask(toInit(record, bytes ?? new Uint8Array(0)));
+  return {
+    id,
+    group,
+    name,
+    data: bytes === null ? undefined : handler.decodeData(task),
+    due: task.due,
+    priority,
+    unique,
+    scheduled: task.scheduled,
+    state,
+    attempt,
+  };
+}
 
 /** Those that fit. */
 export function matching(

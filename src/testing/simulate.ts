@@ -13,10 +13,11 @@ import { type Duration, toMilliseconds } from "../core/duration.ts";
 import { InvalidArgument } from "../core/errors.ts";
 import type { TaskHandler } from "../core/handler.ts";
 import { checkFields, checkInteger } from "../core/validate.ts";
-import { type TaskRecord, toInit, toTask } from "../core/task.ts";
+import type { TaskRecord } from "../core/task.ts";
 import { Kit } from "../kit.ts";
 import { Keyspace } from "../store/keyspace.ts";
 import { tryDecodeTask } from "../store/records.ts";
+import { toInitiated } from "./initiated.ts";
 import type { InitiatedTask } from "./test_kit.ts";
 import { SeededRandom } from "./prng.ts";
 import { SimDatabase } from "./sim_database.ts";
@@ -528,26 +529,14 @@ class Run<World> {
     return this.#database.entries("prefix" in selector ? selector.prefix : [])
       .flatMap(({ value }) => {
         const record = tryDecodeTask(value);
-        return record === null ? [] : [this.#toInitiated(record, handler)];
+        return record === null ? [] : [toInitiated(record, handler, inlineBytes(record))];
       });
   }
+}
 
-  #toInitiated(record: TaskRecord, handler: TaskHandler): InitiatedTask {
-    const { id, group, name, priority, unique, state, attempt, data } = record;
-    const task = toTask(toInit(record, data.kind === "inline" ? data.bytes : new Uint8Array(0)));
-    return {
-      id,
-      group,
-      name,
-      data: data.kind === "inline" ? handler.decodeData(task) : undefined,
-      due: task.due,
-      priority,
-      unique,
-      scheduled: task.scheduled,
-      state,
-      attempt,
-    };
-  }
+/** Data of a task, unless it lies in chunks. */
+function inlineBytes({ data }: TaskRecord): Uint8Array | null {
+  return data.kind === "inline" ? data.bytes : null;
 }
 
 function bigintToText(_: string, part: unknown): unknown {

@@ -31,7 +31,7 @@ import { tryDecodeTask } from "../store/records.ts";
 import { settle, type Settled, type Settlement } from "../store/settle.ts";
 import type { Store } from "../store/store.ts";
 import { Attempt, toEnding } from "../worker/attempt.ts";
-import { type Expected, matching, missing, unwanted } from "./initiated.ts";
+import { type Expected, matching, missing, toInitiated, unwanted } from "./initiated.ts";
 import { type Performed, performOnce, type PerformOptions } from "./perform.ts";
 import { SeededRandom } from "./prng.ts";
 import { SimDatabase } from "./sim_database.ts";
@@ -299,7 +299,8 @@ export class TestKit implements AsyncDisposable {
 
   /** The tasks that were initiated, of one name or all, in the order of their initiation, ended ones included. */
   initiated(task?: TaskName): InitiatedTask[] {
-    const all = this.#records().map((record) => this.#toInitiated(record));
+    const all = this.#records()
+      .map((record) => toInitiated(record, this.#handler, this.#dataOf(record)));
     return task === undefined
       ? all
       : all.filter(({ group, name }) => group === task.group && name === task.name);
@@ -468,23 +469,6 @@ export class TestKit implements AsyncDisposable {
       const isGone = record === null || (record.expiresMs !== null && record.expiresMs <= nowMs);
       return isGone ? [] : [record];
     });
-  }
-
-  #toInitiated(record: TaskRecord): InitiatedTask {
-    const { id, group, name, priority, unique, state, attempt } = record;
-    const task = toTask(toInit(record, this.#dataOf(record)));
-    return {
-      id,
-      group,
-      name,
-      data: this.#handler.decodeData(task),
-      due: task.due,
-      priority,
-      unique,
-      scheduled: task.scheduled,
-      state,
-      attempt,
-    };
   }
 
   #dataOf({ id, data }: TaskRecord): Uint8Array {

@@ -19,7 +19,7 @@
  * @module
  */
 
-import { isTerminal, type TaskRecord } from "../../src/core/task.ts";
+import { isTerminal, newTask, type TaskRecord } from "../../src/core/task.ts";
 import { type TaskEvent, transition } from "../../src/core/transition.ts";
 import { LOST_LEASES_MAX } from "../../src/core/limits.ts";
 
@@ -105,28 +105,20 @@ export interface Explored {
 }
 
 const FIRST: TaskRecord = {
-  id: "t",
-  group: "g",
-  name: "n",
-  priority: 5,
-  state: "queued",
-  dueMs: 0,
-  createdMs: 0,
-  ttlMs: 0,
-  timeoutMs: null,
-  scheduledMs: null,
-  unique: null,
-  attempt: 0,
-  released: 0,
-  lost: 0,
-  op: "first",
-  lease: null,
-  startedMs: null,
-  endedMs: null,
-  expiresMs: null,
-  error: null,
+  ...newTask({
+    id: "t",
+    group: "g",
+    name: "n",
+    priority: 5,
+    dueMs: 0,
+    createdMs: 0,
+    ttlMs: 0,
+    timeoutMs: null,
+    scheduledMs: null,
+    unique: null,
+    op: "first",
+  }),
   data: { kind: "inline", bytes: new Uint8Array(0) },
-  result: null,
 };
 const ERROR = { name: "Error", message: "no" };
 const RESULT = { kind: "inline", bytes: new Uint8Array(0) } as const;

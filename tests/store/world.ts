@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { IdSource } from "../../src/core/ids.ts";
-import { isTerminal, type TaskRecord } from "../../src/core/task.ts";
+import { isTerminal, newTask, type TaskRecord } from "../../src/core/task.ts";
 import { Bells } from "../../src/store/bells.ts";
 import { Turns } from "../../src/store/turns.ts";
 import { beat } from "../../src/store/beat.ts";
@@ -98,29 +98,19 @@ export function draft(store: Store, options: DraftOptions = {}): Draft {
   const nowMs = store.clock.now();
   return {
     data: options.data ?? utf8("data"),
-    record: {
+    record: newTask({
       id: store.ids.next(),
       group: options.group ?? "g",
       name: options.name ?? "n",
       priority: options.priority ?? 5,
-      state: "queued",
       dueMs: options.dueMs ?? nowMs,
       createdMs: nowMs,
       ttlMs: options.ttlMs ?? 3_600_000,
       timeoutMs: options.timeoutMs ?? null,
       scheduledMs: null,
       unique: options.unique ?? null,
-      attempt: 0,
-      released: 0,
-      lost: 0,
       op: store.ids.token(),
-      lease: null,
-      startedMs: null,
-      endedMs: null,
-      expiresMs: null,
-      error: null,
-      result: null,
-    },
+    }),
   };
 }
 
