@@ -667,8 +667,8 @@ export class TaskPoisoned extends TaskkitError {
 }
 
 /**
- * The task had not ended when `timeout` was over, or (then there is a `cause`) the database could not be read to tell. The
- * task itself goes on. `RESULT_GET_TIMED_OUT`
+ * The task had not ended when `timeout` was over, or (then there is a `cause`) the database could not be read to tell.
+ * The task itself goes on. `RESULT_GET_TIMED_OUT`
  *
  * @example Look where it is instead of waiting on
  * ```ts
@@ -770,7 +770,8 @@ export class DiscardTask extends TaskkitError {
 /**
  * The running code does not know this task or cannot read its data, as happens while versions of
  * the code overlap. Thrown in a handler, it puts the task back, without using an attempt, for a
- * worker that knows it: for 30 s at first, for up to 5 min when it comes back, with a warning. `defineTask` and `tasks` throw it by themselves. `UNKNOWN_TASK`
+ * worker that knows it: for 30 s at first, for up to 5 min when it comes back, with a warning.
+ * `defineTask` and `tasks` throw it by themselves. `UNKNOWN_TASK`
  *
  * @example Left to a worker that was deployed later
  * ```ts

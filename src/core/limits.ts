@@ -235,6 +235,11 @@ assert(
   "a record with inline data, result and error fits a value",
 );
 assert(CHUNK_BYTES < KV_VALUE_BYTES_MAX, "a chunk fits a value");
+assert(
+  TURN_PAUSE_MS > TURN_LOOK_MS,
+  "after a turn those that wait look before its process is back",
+);
+assert(TURN_STALE_MS > 2 * TURN_MS, "a turn that lasts is not taken for a dead process's");
 assert(BEAT_MS_DEFAULT * 3 <= LEASE_MS_DEFAULT, "two beats may be late before a lease is lost");
 assert(
   LEASE_MS_DEFAULT + BEAT_MS_DEFAULT + SWEEP_MS_DEFAULT * 2 <= 30 * SECOND,
